@@ -11,9 +11,10 @@ import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
+import { MAX_TRUST_BYTES, OwnNode, Trust, readClusterSecret } from './identity/identity.ts';
 import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
 import type { LinkTransport, Resolve, ServerAddress } from './links/links.ts';
-import { Mesh } from './mesh/mesh.ts';
+import { Mesh, Peering, ProvenTransport } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
@@ -42,7 +43,7 @@ import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
-import { lockDirectory, openStateDirectory } from './state/state.ts';
+import { StateFile, countStart, lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
@@ -244,6 +245,7 @@ export async function checkStart(
   };
   await attempt(() => configuredTokens(options.access.tokens, undefined, env));
   if (options.tls) await attempt(() => options.tls && readTls(options.tls));
+  await attempt(() => readClusterSecret(options));
   await attempt(() => {
     checkWorkPrograms(options.work, env.PATH);
   });
@@ -292,12 +294,20 @@ function makeParts(
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): LinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): HttpLinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
-  const peerTransport = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport =>
-    peer.isHttp ? transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
-  const mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport });
+  const node = new OwnNode({ seed: state.nodeSeed, options });
+  const trustFile = fakes ? undefined : new StateFile(join(state.path, 'trust.json'), MAX_TRUST_BYTES);
+  const trust = new Trust({ mode: options.trust, self: node.id, file: trustFile, date });
+  const peering = new Peering({ node, trust, clock, events, log: logs('mesh'), reachPeer: (hostIds) => mesh.reach(hostIds) });
+  const peerTransport = (peer: ServerAddress, { accept, classic }: PeerOptions): LinkTransport => {
+    if (!peer.isHttp) return customTransport(peer, accept?.nonFinite ?? false, custom);
+    // The test kit connects relays in memory, without sessions.
+    if (fakes || classic === true) return transport(peer);
+    return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
+  };
+  const mesh: Mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport, peering: fakes ? undefined : peering });
   const { tokens, isValidToken } = tokensOf(options, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -322,7 +332,7 @@ function makeParts(
     },
   };
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock },
+    ...{ dispatcher, router, rejections, satellites, mesh, peering, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock },
     ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
   const work = new Work({
@@ -342,7 +352,7 @@ function makeParts(
   };
 
   // Where requests come in.
-  const addresses = knownAddresses(mesh, satellites);
+  const addresses = knownAddresses(mesh, peering, satellites);
   const about = {
     properties,
     satellites: () => satellites.list().map(recordOnWire),
@@ -366,7 +376,7 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recentLogs },
+    ...{ http, customEndpoint, programServer, status, work, recentLogs, node, trust, isOnDisk: fakes === undefined },
   };
 }
 
@@ -388,9 +398,10 @@ function tokensOf({ access }: Options, state: StateDirectory, { env, clock, date
   return { tokens: [() => own, () => file.all()], isValidToken };
 }
 
-function knownAddresses(mesh: Mesh, satellites: Satellites): HttpServerDependencies['addresses'] {
+function knownAddresses(mesh: Mesh, peering: Peering, satellites: Satellites): HttpServerDependencies['addresses'] {
   return {
     isPeerAddress: (address) => mesh.isPeerAddress(address),
+    sessionOf: (header) => peering.sessionOf(header),
     isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
     readBy: (address) => mesh.readBy(address),
     acceptsNonFinite: (address) => mesh.acceptsNonFinite(address),
@@ -421,14 +432,18 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recentLogs } = parts;
+  const { http, customEndpoint, programServer, work, recentLogs, node, trust } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
     start: async () => {
       await http.bind();
       const { ownAddress: address, bound } = http;
-      identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
+      const hostId = formatHostId({ random: state.hostIdRandom, address, port: bound.port });
+      identity.set({ hostId, address, port: bound.port });
+      // Counted and synced before anything is sent, so that no two starts are mistaken for each other.
+      if (parts.isOnDisk) node.begin(await countStart(state.path));
+      node.describe({ addrs: [`${http.scheme}://${hostPort(address, bound.port)}`], hostIds: [hostId] });
     },
     stop: async () => {
       // A long poll would keep its connection open.
@@ -452,7 +467,13 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   await steps.start({
     name: 'the mesh',
-    start: () => mesh.start(identity.get().hostId),
+    start: async () => {
+      const damage = await trust.load();
+      if (damage !== undefined) recentLogs.source('mesh').error(`trust.json is damaged: ${damage}`);
+      for (const url of trust.links) mesh.add(url);
+      trust.keepPins((url) => mesh.names.includes(url));
+      await mesh.start(identity.get().hostId);
+    },
     stop: () => mesh.stop(),
     stopTimeoutMs: drainTimeoutMs,
   });

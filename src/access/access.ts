@@ -6,7 +6,7 @@ export { EXTENSIONS, grantOf, isMethodGlob, permissionOf, tokenId } from './gran
 export type { Extension, Grant, Permission } from './grants.ts';
 export { Lockout } from './lockout.ts';
 export { describeCaller, Access } from './roles.ts';
-export type { Role, Principal } from './roles.ts';
+export type { Role, Principal, SessionCall, TlsChannel } from './roles.ts';
 export { RateLimits } from './rate-limits.ts';
 export { addToken, listTokens, removeToken, TokenFile } from './token-file.ts';
 export type { StoredToken } from './token-file.ts';

@@ -10,7 +10,7 @@ import type { AccessOptions, RoleGrant } from './options.ts';
 
 /**
  * - `token`: presented a valid token; `id` distinguishes tokens that had the same name.
- * - `peer`: calls from an address of `peers`.
+ * - `peer`: a relay that has proved to be a trusted node, or calls from the address of a peer that cannot prove it.
  * - `satellite`: calls from an address that a satellite registered from without a token.
  * - `local`: calls from this machine.
  * - `plugin`: code of a local satellite, in this process or in a program that the relay started.
@@ -24,6 +24,31 @@ export type Role =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'plugin'; readonly name: string };
 
+/** A request of a session that another relay has proved (`relay.hello`). */
+export interface SessionCall {
+  /** The id of the node that sent it. */
+  readonly node: string;
+  /** True if that node is trusted as a peer. */
+  readonly isPeer: boolean;
+  /** The host_ids that the node has, as it says. */
+  readonly hostIds: readonly string[];
+  /**
+   * Checks that this is the body that the node sent, and that it has not been here before; until then the request is only a claim. Throws a
+   * RelayError NOT_AUTHENTICATED.
+   */
+  accept(body: Uint8Array): void;
+  /** The header that proves the answer; undefined before {@link accept}. */
+  seal(answer: Uint8Array): string | undefined;
+}
+
+/** What is known of the TLS connection of a request. */
+export interface TlsChannel {
+  /** A value that only the two ends of this connection know (RFC 5705); undefined if it cannot be had. */
+  exporter(): Buffer | undefined;
+  /** The nodes that the verified certificate of the client names. */
+  nodes(): readonly string[];
+}
+
 /** What an endpoint knows about a caller before it reads the body. */
 export interface Principal {
   readonly role: Role;
@@ -32,8 +57,15 @@ export interface Principal {
   readonly port: number;
   /** False if an untrusted proxy on this machine forwarded the call: `address` is then the proxy's and does not identify the caller. */
   readonly isDirect: boolean;
-  /** True if the address is a configured peer's, whatever the role: the `co2` stamp of such a caller is trusted. */
+  /**
+   * True for a relay that has proved to be a trusted node, and for the address of a configured peer that cannot prove it, whatever the
+   * role: the `co2` stamp of such a caller is trusted.
+   */
   readonly isPeer: boolean;
+  /** The proven session by which the request came. Default: none. */
+  readonly session?: SessionCall | undefined;
+  /** The TLS connection by which it came. Undefined over plain HTTP. */
+  readonly channel?: TlsChannel | undefined;
   /** The extensions that the caller is known to read, whatever its call uses. Undefined: unknown. */
   readonly reads?: Extensions | undefined;
   /** Aborted when the connection closes before the answer is sent; for long waits. Undefined where it is not observed. */

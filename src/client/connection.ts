@@ -1,7 +1,8 @@
 /** HTTP: a bounded pool of persistent connections to one server, and exchanges with limits on every wait and size. */
 import { setMaxListeners } from 'node:events';
 import { isIP } from 'node:net';
-import type { LookupFunction } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { LookupFunction, Socket } from 'node:net';
 import type { Dispatcher, Pool } from 'undici';
 import { RelayError, clean, parseMediaType } from '../core/core.ts';
 import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from './errors.ts';
@@ -14,9 +15,26 @@ import type { CompleteClientOptions, ServerUrl } from './options.ts';
 export interface HttpResponse {
   readonly bytes: Uint8Array;
   readonly charset: string | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** How one request is sent. */
+export interface PostOptions {
+  /** Aborts the request, which rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Headers besides those of every request. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 const XML: ReadonlySet<string> = new Set(['text/xml', 'application/xml']);
+
+/** One request and what happens while it is under way. */
+interface Attempt {
+  readonly body: Uint8Array;
+  readonly headers: PostOptions['headers'];
+  readonly end: AbortController;
+  readonly onHead: (answer: Dispatcher.ResponseData) => void;
+}
 
 /** The connections to one server. */
 export class Connection {
@@ -24,6 +42,8 @@ export class Connection {
   readonly #options: CompleteClientOptions;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #secrets: readonly string[];
+  // The socket of the newest connection, for what its TLS derives.
+  #socket: Socket | undefined;
   #pool: Promise<Pool> | undefined;
   #pending = 0;
   #isClosed = false;
@@ -47,7 +67,7 @@ export class Connection {
    * Posts a body and returns the response. Throws a RelayError: LIMIT if the body is too large for the server, RATE_LIMITED if too many
    * calls are pending, TIMEOUT if the server was too slow, otherwise TRANSPORT; or the reason of an aborted signal.
    */
-  async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpResponse> {
+  async post(body: Uint8Array, { signal, headers }: PostOptions = {}): Promise<HttpResponse> {
     const { maxPendingCalls } = this.#options;
     signal?.throwIfAborted();
     if (this.#isClosed)
@@ -59,10 +79,15 @@ export class Connection {
     }
     this.#pending++;
     try {
-      return await this.#bounded(body, signal);
+      return await this.#bounded(body, signal, headers);
     } finally {
       this.#pending--;
     }
+  }
+
+  /** The TLS socket of the newest connection; undefined if there is none, or it is a plain one. */
+  get tlsSocket(): TLSSocket | undefined {
+    return this.#socket instanceof TLSSocket && !this.#socket.destroyed ? this.#socket : undefined;
   }
 
   /** Removes our credentials from a text that quotes the server. */
@@ -80,7 +105,7 @@ export class Connection {
   /**
    * Runs one exchange within its time and until the signal is aborted. Needed because undici ignores signals before there is a connection.
    */
-  async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpResponse> {
+  async #bounded(body: Uint8Array, signal: AbortSignal | undefined, headers: PostOptions['headers']): Promise<HttpResponse> {
     const { totalTimeoutMs } = this.#options;
     const end = new AbortController();
     const onAbort = (): void => {
@@ -102,7 +127,7 @@ export class Connection {
       end.abort(this.#late('totalTimeoutMs', `no complete response within ${totalTimeoutMs} ms`));
     }, totalTimeoutMs);
     try {
-      return await Promise.race([this.#exchange(body, end, onHead), ended]);
+      return await Promise.race([this.#exchange({ body, headers, end, onHead }), ended]);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       const isWhole = !end.signal.aborted && (RelayError.is(error) || isAnswerTooLong(error));
@@ -118,10 +143,11 @@ export class Connection {
     return RelayError.is(error) ? error : connectionError(this.#server.name, error);
   }
 
-  async #exchange(body: Uint8Array, end: AbortController, onHead: (answer: Dispatcher.ResponseData) => void): Promise<HttpResponse> {
+  async #exchange({ body, headers: more, end, onHead }: Attempt): Promise<HttpResponse> {
     const { signal } = end;
     const pool = await (this.#pool ??= this.#open());
-    const request = { method: 'POST', path: this.#server.path, headers: this.#headers, body, signal } as const;
+    const headers = more === undefined ? this.#headers : { ...this.#headers, ...more };
+    const request = { method: 'POST', path: this.#server.path, headers, body, signal } as const;
     const answer = await (await httpPool()).request(pool, request);
     onHead(answer);
     // The pool limits the time between two bytes, but a server may send one byte at a time.
@@ -165,6 +191,7 @@ export class Connection {
     return {
       bytes: new Uint8Array(await body.arrayBuffer()),
       charset: media?.parameters.find(([parameter]) => parameter === 'charset')?.[1],
+      headers,
     };
   }
 
@@ -191,7 +218,10 @@ export class Connection {
       connect: (target, callback) => {
         connect(target, (...[error, socket]) => {
           if (error) callback(error, null);
-          else callback(null, skipContinue(socket));
+          else {
+            this.#socket = socket;
+            callback(null, skipContinue(socket));
+          }
         });
       },
       ...(localAddress === undefined ? {} : { localAddress }),

@@ -5,10 +5,12 @@ import type { Sendable, Value } from '../values/values.ts';
 import { parseResponse, parseResponseInSlices, serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { Connection } from './connection.ts';
+import type { HttpResponse, PostOptions } from './connection.ts';
 import { completeClientOptions, readServerUrl } from './options.ts';
 import type { ClientOptions, CompleteClientOptions } from './options.ts';
 import { withAnswerHead, RemoteFault } from './errors.ts';
 import { inspect } from 'node:util';
+import type { TLSSocket } from 'node:tls';
 
 /** Options for one call. */
 export interface ClientCallOptions {
@@ -122,8 +124,19 @@ export class XmlRpcClient {
   }
 
   /** Posts the body of a call; returns faults instead of throwing them. Throws RelayErrors like {@link call}. */
-  async post(body: Uint8Array, { signal }: ClientCallOptions = {}): Promise<ParsedResponse> {
-    const { bytes, charset } = await this.#connection.post(body, signal);
+  async post(body: Uint8Array, options: ClientCallOptions = {}): Promise<ParsedResponse> {
+    return (await this.exchange(body, options)).response;
+  }
+
+  /** The TLS socket of the newest connection; undefined if there is none, or it is a plain one. For the relay's own links. @internal */
+  get tlsSocket(): TLSSocket | undefined {
+    return this.#connection.tlsSocket;
+  }
+
+  /** Like {@link post}, with headers of one request; also returns what the response was parsed from. For the relay's own links. @internal */
+  async exchange(body: Uint8Array, request: PostOptions = {}): Promise<HttpResponse & { readonly response: ParsedResponse }> {
+    const raw = await this.#connection.post(body, request);
+    const { bytes, charset } = raw;
     try {
       const options = {
         charset,
@@ -131,7 +144,8 @@ export class XmlRpcClient {
         leniency: this.#options.answers === 'lenient' ? ('values' as const) : ('none' as const),
       };
       // A large response must not block other work of the caller.
-      return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
+      const response = bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
+      return { ...raw, response };
     } catch (error) {
       const text = `${this.#name} answered something that is not XML-RPC: ${this.#connection.withoutSecrets(reasonOf(error))}`;
       const failure = new RelayError('TRANSPORT', text, { cause: error, data: { reason: 'not-xmlrpc' } });

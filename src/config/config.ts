@@ -5,6 +5,7 @@ import * as z from 'zod/mini';
 import { $ZodArray, $ZodLiteral, $ZodObject, $ZodOptional, $ZodReadonly, $ZodUnion } from 'zod/v4/core';
 import type { $ZodType } from 'zod/v4/core';
 import { httpDefaults, httpShape } from '../http/http.ts';
+import { identityDefaults, identityShape } from '../identity/identity.ts';
 import { linkDefaults, linkShape } from '../links/links.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
 import { RelayError } from '../core/core.ts';
@@ -34,6 +35,7 @@ export const DEFAULTS: Options = {
   ...pluginHostDefaults,
   ...relayPluginDefaults,
   ...linkDefaults,
+  ...identityDefaults,
   ...meshDefaults,
   ...satelliteDefaults,
   ...relayDefaults,
@@ -49,6 +51,7 @@ export const SCHEMA = z.strictObject({
   ...pluginHostShape,
   ...relayPluginShape,
   ...linkShape,
+  ...identityShape,
   ...meshShape,
   ...satelliteShape,
   ...relayShape,

@@ -1,5 +1,6 @@
 /** PUBLIC: what `config.ts` imports from 'co2-relay/config'. */
 import type { HttpOptions } from '../http/http.ts';
+import type { IdentityOptions } from '../identity/identity.ts';
 import type { LinkOptions } from '../links/links.ts';
 import type { MeshOptions } from '../mesh/mesh.ts';
 import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugin-host.ts';
@@ -16,6 +17,7 @@ export type Options = HttpOptions &
   PluginHostOptions &
   RelayPluginOptions &
   LinkOptions &
+  IdentityOptions &
   MeshOptions &
   SatelliteOptions &
   RelayOptions &

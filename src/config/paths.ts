@@ -21,6 +21,7 @@ const PATHS: readonly (readonly string[])[] = [
   ['tls', 'certFile'],
   ['tls', 'keyFile'],
   ['tls', 'caFile'],
+  ['clusterSecretFile'],
   ['access', 'tokens', '*', 'file'],
   ['programs', '*', 'cwd'],
   ['programs', '*', 'exec'],

@@ -6,7 +6,7 @@ import { clientInLog } from './find-caller.ts';
 import type { CallerRequest, CallerRules } from './find-caller.ts';
 
 /** An answered request. */
-export interface Access extends CallerRequest {
+export interface Access extends Omit<CallerRequest, 'maySession'> {
   readonly method: string;
   readonly url: string;
   readonly outcome: CallOutcome;

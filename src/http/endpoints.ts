@@ -53,6 +53,7 @@ async function answerXml(calls: XmlCalls, request: FastifyRequest, reply: Fastif
   return sendXml(
     reply,
     await calls.answer({ principal: request.principal, body: request.body, outcome: request.outcome, charset: type.charset }),
+    request.principal.session,
   );
 }
 

@@ -2,7 +2,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { RelayError } from '../core/core.ts';
 import { addressBlock, canonicalAddress, isLoopback } from '../message/message.ts';
-import type { Role, Principal, Presented, Lockout } from '../access/access.ts';
+import { TLSSocket } from 'node:tls';
+import type { Role, Principal, Presented, Lockout, SessionCall, TlsChannel } from '../access/access.ts';
+import { EXPORTER_BYTES, EXPORTER_LABEL, SESSION_HEADER, nodesIn } from '../identity/identity.ts';
 import { forwardedClient } from './client-address.ts';
 import type { ClientPlace, IsTrusted, NoClient } from './client-address.ts';
 import { both, readsOf } from './reads.ts';
@@ -12,6 +14,8 @@ export interface CallerRules {
   readonly isTrusted: IsTrusted;
   readonly presented: (authorization: string | undefined) => Presented;
   readonly isPeerAddress: (address: string) => boolean;
+  /** The session that made this header. Throws a RelayError NOT_AUTHENTICATED. */
+  readonly sessionOf: (header: string) => SessionCall;
   /** The extensions that the peer at this address is configured to read. */
   readonly readByPeer: (address: string) => Extensions | undefined;
   readonly isSatelliteAddress: (address: string) => boolean;
@@ -25,6 +29,8 @@ export interface CallerRequest {
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
+  /** True if the request is one that a session may make: a POST of XML to an endpoint for XML-RPC, which checks the body. */
+  readonly maySession: boolean;
 }
 
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
@@ -42,18 +48,43 @@ export function findCaller(request: CallerRequest, rules: CallerRules): Principa
   const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
   const isHere = isLoopback(address);
   const isDirect = !(isHere && isForwarded);
-  const isPeer = isDirect && !isUnix && rules.isPeerAddress(address);
+  const session = sessionOf(request, rules);
+  const isPeer = session?.isPeer === true || (isDirect && !isUnix && rules.isPeerAddress(address));
   const place = isDirect ? addressBlock(address) : 'a proxy on this machine';
   const token = tokenRole(request.headers.authorization, rules, place, isHere && isDirect);
   const role = token ?? roleByAddress(address, { rules, isPeer, isDirect });
   let reads = readsOf(request);
   if (token) reads = both(reads, token.reads);
   if (isPeer) reads = both(reads, rules.readByPeer(address));
-  return { role, address, port, isDirect, isPeer, reads };
+  return { role, address, port, isDirect, isPeer, session, channel: tlsChannel(request.socket), reads };
+}
+
+function sessionOf({ headers, maySession }: CallerRequest, rules: CallerRules): SessionCall | undefined {
+  const header = headers[SESSION_HEADER];
+  if (header === undefined) return undefined;
+  if (!maySession || typeof header !== 'string')
+    throw new RelayError('NOT_AUTHENTICATED', `the header ${SESSION_HEADER} is for XML-RPC calls between relays only`);
+  return rules.sessionOf(header);
+}
+
+/** The TLS connection of a socket; undefined if it is a plain one. */
+function tlsChannel(socket: object): TlsChannel | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  return {
+    exporter: () => {
+      try {
+        return socket.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0));
+      } catch {
+        // The connection has ended.
+        return undefined;
+      }
+    },
+    nodes: () => (socket.authorized ? nodesIn(socket.getPeerCertificate().subjectaltname) : []),
+  };
 }
 
 /** The client in the access log, or the address of the socket if a trusted proxy does not name its client. */
-export function clientInLog(request: CallerRequest, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
+export function clientInLog(request: Omit<CallerRequest, 'maySession'>, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
   const client = findClient(request, isUnix(request.socket), isTrusted);
   const { remoteAddress = '-' } = request.socket;
   // Keep the system's spelling if nothing was forwarded; the Unix socket has no address.
@@ -62,7 +93,7 @@ export function clientInLog(request: CallerRequest, { isTrusted, isUnix }: Pick<
 
 /** Address and port of the client. The port is unknown if a proxy does not name it, since the socket's port is the proxy's. */
 function findClient(
-  { headers, socket }: CallerRequest,
+  { headers, socket }: Pick<CallerRequest, 'headers' | 'socket'>,
   isUnix: boolean,
   isTrusted: IsTrusted,
 ): (ClientPlace & { isForwarded: boolean }) | NoClient {

@@ -3,7 +3,7 @@ import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Lockout, credentialCheck } from '../access/access.ts';
-import type { Principal, TokenSource } from '../access/access.ts';
+import type { Principal, SessionCall, TokenSource } from '../access/access.ts';
 import { RelayError } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import { canonicalAddress, hostPort } from '../message/message.ts';
@@ -65,8 +65,10 @@ declare module 'fastify' {
 
 /** What is known of the addresses (canonical) of callers. */
 export interface KnownAddresses {
-  /** True for the address of a configured peer. */
+  /** True for the address of a configured peer that is trusted by its address. */
   isPeerAddress(address: string): boolean;
+  /** The proven session that made this header of a request. Throws a RelayError NOT_AUTHENTICATED. */
+  sessionOf(header: string): SessionCall;
   /** True for the address of a registered satellite. */
   isSatelliteAddress(address: string): boolean;
   /** The extensions of XML-RPC that the peer at this address is configured to read. */
@@ -146,6 +148,7 @@ export class HttpServer {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
       isPeerAddress: (address) => addresses.isPeerAddress(address),
+      sessionOf: (header) => addresses.sessionOf(header),
       readByPeer: (address) => addresses.readBy(address),
       isSatelliteAddress: (address) => addresses.isSatelliteAddress(address),
       isUnix: (socket) => this.#listeners.isUnix(socket),
@@ -351,7 +354,7 @@ export class HttpServer {
 
   #identifyCaller(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     try {
-      request.principal = this.#findCaller(request);
+      request.principal = this.#findCaller({ ...{ url: request.url, headers: request.headers, socket: request.socket }, maySession: maySession(request) });
       if (request.inFlight) request.inFlight.principal = request.principal;
     } catch (error) {
       request.routeOptions.config.endpoint?.fail(request, reply, error);
@@ -377,4 +380,12 @@ export class HttpServer {
     const names = [hostname(), ...hostsOf(options), ...options.allowedHosts, ...own];
     return makeHostCheck(names, options.allowedOrigins, (socket) => this.#listeners.isUnix(socket));
   }
+}
+
+/** True for a POST of XML to an endpoint that reads XML-RPC. */
+function maySession({ method, headers, routeOptions }: FastifyRequest): boolean {
+  const { endpoint } = routeOptions.config;
+  if (method !== 'POST' || endpoint?.xml === undefined) return false;
+  const type = readMediaType(headers['content-type'], endpoint.reads);
+  return 'kind' in type && type.kind === 'xml';
 }

@@ -10,6 +10,7 @@ import { isPromise } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { AccessLog } from './access-log.ts';
 import { SMALL_BYTES } from './byte-budget.ts';
+import { SESSION_HEADER } from '../identity/identity.ts';
 import type { CallOutcome, Endpoint, XmlCalls } from './endpoint.ts';
 import type { CallerRequest } from './find-caller.ts';
 import type { InFlight, RequestInFlight } from './in-flight.ts';
@@ -101,10 +102,11 @@ export class PlainCalls {
     return { head, endpoint, calls: endpoint.xml, charset: type.charset, length: head.bytes.length + head.contentLength };
   }
 
-  /** The head of an answer, as Node writes it. */
-  answerHead(status: number, type: string, length: number): string {
+  /** The head of an answer, as Node writes it; `seal` is the header that proves it. */
+  answerHead(status: number, type: string, length: number, seal?: string): string {
     const end = this.#lastOfHead.at(Date.now(), this.#parts.server.keepAliveTimeout);
-    return `HTTP/1.1 ${STATUSES[status] ?? status}\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n${end}`;
+    const proof = seal === undefined ? '' : `${SESSION_HEADER}: ${seal}\r\n`;
+    return `HTTP/1.1 ${STATUSES[status] ?? status}\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n${proof}${end}`;
   }
 
   /** Looks for requests and clients that take too long, as Node does on the connections that it has. */
@@ -257,8 +259,9 @@ class PlainConnection {
     this.#call = call;
     this.#since = this.parts.clock.now();
     const { head, length, calls } = call;
+    this.#principal = undefined;
     try {
-      this.#principal = this.parts.findCaller({ url: head.url, headers: head.headers, socket: this.socket });
+      this.#principal = this.parts.findCaller({ url: head.url, headers: head.headers, socket: this.socket, maySession: true });
     } catch (error) {
       // The body of a refused call is never read.
       this.#discard = length - chunk.length;
@@ -347,7 +350,7 @@ class PlainConnection {
   #write(status: number, type: string, body: Buffer, outcome: CallOutcome): void {
     const { socket, parts } = this;
     if (socket.writable) {
-      const head = this.owner.answerHead(status, type, body.length);
+      const head = this.owner.answerHead(status, type, body.length, this.#principal?.session?.seal(body));
       if (body.length < SMALL_BYTES) {
         // One piece costs less than two.
         const bytes = Buffer.allocUnsafe(head.length + body.length);

@@ -3,6 +3,7 @@
  * clients write. It is not an HTTP parser: a head in any other form is not understood here, and Node's parser reads it. Pure.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import { SESSION_HEADER } from '../identity/identity.ts';
 
 /** The head of a plain call: what Node's parser would make of the same bytes. */
 export interface PlainHead {
@@ -37,6 +38,7 @@ const ALLOWED: ReadonlyMap<string, RegExp | undefined> = new Map([
   ['connection', /^keep-alive$/i],
   ['authorization', undefined],
   ['accept-xmlrpc-extensions', undefined],
+  [SESSION_HEADER, undefined],
   ['user-agent', undefined],
   ['accept', undefined],
   ['accept-encoding', undefined],

@@ -1,6 +1,7 @@
 /** `POST /RPC2` and `POST /`: the XML-RPC endpoint. */
 import type { FastifyReply } from 'fastify';
-import type { Principal } from '../access/access.ts';
+import type { Principal, SessionCall } from '../access/access.ts';
+import { SESSION_HEADER } from '../identity/identity.ts';
 import { RelayError } from '../core/core.ts';
 import type { FaultAnswer, MaybePromise } from '../core/core.ts';
 import { answerAtOnce, callerOf } from '../rpc/rpc.ts';
@@ -23,6 +24,8 @@ export interface XmlRpcEndpointParts {
 /** The media type of every answer. */
 export const XML = 'text/xml; charset=utf-8';
 
+const NO_BODY = Buffer.alloc(0);
+
 /** How an endpoint for XML-RPC runs a call. */
 export interface XmlService {
   /** Runs the call and charges the rate limit for it. Throws what {@link Dispatcher.call} throws. */
@@ -44,6 +47,9 @@ export function rpcCalls(parts: XmlRpcEndpointParts): XmlCalls {
 export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, answerFor }: XmlService): XmlCalls {
   const { dispatcher, bodies, maxBodyBytes, acceptsNonFinite } = parts;
   const endpoint: RpcEndpoint<Exchange> = {
+    admit: ({ principal: { session }, body }) => {
+      if (session) session.accept(Buffer.isBuffer(body) ? body : NO_BODY);
+    },
     parse: (body, { principal, charset }) => {
       if (!Buffer.isBuffer(body)) throw new RelayError('INVALID_REQUEST', 'the request has no body; a call is a <methodCall> document');
       const allowNonFinite = principal.isPeer && acceptsNonFinite?.(principal.address) === true;
@@ -75,8 +81,13 @@ export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, ans
   };
 }
 
-/** A fault is HTTP 200 too: most clients lose a fault that arrives with another status. */
-export function sendXml(reply: FastifyReply, answer: Buffer): FastifyReply {
+/**
+ * A fault is HTTP 200 too: most clients lose a fault that arrives with another status. `session`: the one by which the call came, which proves
+ * the answer.
+ */
+export function sendXml(reply: FastifyReply, answer: Buffer, session?: SessionCall): FastifyReply {
+  const seal = session?.seal(answer);
+  if (seal !== undefined) reply.header(SESSION_HEADER, seal);
   return reply.header('content-type', XML).send(answer);
 }
 

@@ -1,4 +1,5 @@
 /** Posts calls to a server over HTTP, on one kept-alive connection. */
+import type { TLSSocket } from 'node:tls';
 import { RelayError, reasonOf } from '../core/core.ts';
 import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
 import { XmlRpcClient, answerHeadOf } from '../client/internal.ts';
@@ -9,10 +10,20 @@ import type { ServerAnswer } from './verdict.ts';
 // An answer to `notify` has 120 bytes; a much larger one is an attack or a mistake.
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 
+/** An answer over HTTP, with what it was read from. */
+export interface HttpAnswer {
+  readonly answer: ServerAnswer;
+  /** The body; undefined if it was not read as XML-RPC. */
+  readonly bytes: Uint8Array | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
 export class HttpLinkTransport implements LinkTransport {
   readonly canBatch = true;
   // The promise, so that two posts at once share one connection.
   #client: Promise<XmlRpcClient> | undefined;
+  // The client of the last post.
+  #connected: XmlRpcClient | undefined;
   #isClosed = false;
 
   /**
@@ -26,15 +37,27 @@ export class HttpLinkTransport implements LinkTransport {
   ) {}
 
   async post(body: Uint8Array): Promise<ServerAnswer> {
+    return (await this.exchange(body)).answer;
+  }
+
+  /** Posts a serialized call with further headers; rejects like {@link post}. */
+  async exchange(body: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer> {
     this.#client ??= this.#connect();
     const client = await this.#client;
+    this.#connected = client;
     try {
-      return await client.post(body);
+      const { response, bytes, headers: received } = await client.exchange(body, { headers });
+      return { answer: response, bytes, headers: received };
     } catch (error) {
       const head = answerHeadOf(error);
-      if (head) return { kind: 'other', ...head, reason: reasonOf(error) };
+      if (head) return { answer: { kind: 'other', ...head, reason: reasonOf(error) }, bytes: undefined, headers: {} };
       throw error;
     }
+  }
+
+  /** The TLS socket of the newest connection; undefined if there is none, or it is a plain one. */
+  get tlsSocket(): TLSSocket | undefined {
+    return this.#connected?.tlsSocket;
   }
 
   async reset(): Promise<void> {

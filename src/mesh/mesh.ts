@@ -9,7 +9,15 @@ import type { Message } from '../message/message.ts';
 import { addressAndPort } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
+import type { Peering } from './peering.ts';
+import { ProvenTransport } from './proven-transport.ts';
+import type { PeerProof } from './proven-transport.ts';
 
+export { PEER_EVENTS, peerLogger } from './peer-events.ts';
+export type { PeerEvent } from './peer-events.ts';
+export { Peering } from './peering.ts';
+export type { PeeringStatus } from './peering.ts';
+export { ProvenTransport } from './proven-transport.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
 
@@ -22,6 +30,8 @@ export interface MeshParts {
   readonly random: () => number;
   readonly resolve: Resolve;
   readonly transport: (peer: ServerAddress, options: PeerOptions) => LinkTransport;
+  /** What relays prove of themselves. Undefined: every peer is trusted by its address. */
+  readonly peering?: Pick<Peering, 'isPinned' | 'acceptsClassic'> | undefined;
 }
 
 // A name is looked up again after this time, the usual lifetime of a DNS record that is meant to change.
@@ -40,6 +50,10 @@ export interface PeerStatus extends Omit<LinkStatus, 'state'> {
   /** URL without credentials. */
   readonly peer: string;
   readonly state: PeerState;
+  /** What it has proved of itself. */
+  readonly proof: PeerProof;
+  /** Why it may act as a peer: by its key, or by its address; `none` while it has proved nothing and its address is not enough. */
+  readonly trust: 'key' | 'address' | 'none';
 }
 
 /** How the link stands with its peer. `one-way`: dicts of the peer arrive here, but it has never answered. */
@@ -60,6 +74,8 @@ interface Peer {
   isHeard: boolean;
   /** When the link was retried since the peer had sent something. */
   retriedAt: number;
+  /** When it was reached because somebody with its host_id called. */
+  reachedAt: number;
   isOneWayLogged: boolean;
 }
 
@@ -67,6 +83,8 @@ export class Mesh {
   readonly #parts: MeshParts;
   readonly #log: Log;
   readonly #peers: Peer[];
+  // The names of the configured ones.
+  readonly #listed: ReadonlySet<string>;
   // The peers by the random parts of their host_ids, from trusted stamps; undefined for one that listens at an address of no entry.
   readonly #known = new Map<string, Peer | undefined>();
   #recheckedAt = -Infinity;
@@ -80,6 +98,7 @@ export class Mesh {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
     this.#peers = distinct(parts.options.peers).map((peer) => this.#peer(peer));
+    this.#listed = new Set(this.#peers.map(({ address }) => address.name));
   }
 
   #peer(peer: PeerOptions): Peer {
@@ -90,7 +109,7 @@ export class Mesh {
     const transport = this.#parts.transport(address, peer);
     const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log });
     const link = new Link({ role: 'peer', name, source: outbox, transport, options, clock, random, events, log });
-    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, retriedAt: -Infinity, isOneWayLogged: false };
+    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, retriedAt: -Infinity, reachedAt: -Infinity, isOneWayLogged: false };
   }
 
   /** Adds a peer, unless it is there already. Its name is resolved when there is something to send. */
@@ -104,6 +123,58 @@ export class Mesh {
   #startPings({ link }: Peer): void {
     const { peerPingIntervalMs } = this.#parts.options;
     if (peerPingIntervalMs > 0 && !this.#isStopped) link.startPings(peerPingIntervalMs);
+  }
+
+  /**
+   * Says hello to the peer at this URL now, and returns what it proved. Rejects with a RelayError TRANSPORT if it did not, or cannot be
+   * reached.
+   */
+  async contact(url: string): Promise<PeerProof> {
+    const peer = this.#peers.find(({ options, address }) => options.url === url || address.name === url);
+    if (!peer) throw new RelayError('INVALID_PARAMS', `'${clean(url, 300)}' is not a peer of this relay`);
+    const { transport } = peer;
+    if (!(transport instanceof ProvenTransport)) return NOTHING_PROVEN;
+    if (transport.proof.session !== 'none') transport.renew();
+    const greeting = await transport.hello();
+    if (greeting.kind === 'answer') throw new RelayError('TRANSPORT', `${peer.address.name} cannot answer now; try again later`);
+    peer.link.retryNow();
+    return transport.proof;
+  }
+
+  /** Says hello to a peer with one of these host_ids that has never proved itself. Never rejects. */
+  async reach(hostIds: readonly string[]): Promise<void> {
+    const { peering, clock } = this.#parts;
+    const hosts = hostIds.map(parseHostId).filter((host) => host !== undefined);
+    const peer = this.#peers.find(({ address }) => hosts.some((host) => address.is(host.address, host.port)));
+    if (!peer || peering?.isPinned(peer.address.name) !== false || !(peer.transport instanceof ProvenTransport)) return;
+    // Strangers can claim a host_id.
+    if (clock.now() - peer.reachedAt < RETRY_MS) return;
+    peer.reachedAt = clock.now();
+    try {
+      await peer.transport.hello();
+    } catch (error) {
+      this.#log.debug(`peer ${peer.address.name}: ${reasonOf(error)}`);
+    }
+  }
+
+  /** Ends the links to these URLs that the configuration does not list, and makes the other ones say hello again. */
+  async dismiss(urls: readonly string[]): Promise<void> {
+    for (const peer of this.#peers.filter(({ address }) => urls.includes(address.name))) {
+      if (peer.transport instanceof ProvenTransport) peer.transport.renew();
+      if (this.#isListed(peer.address.name)) continue;
+      this.#peers.splice(this.#peers.indexOf(peer), 1);
+      await peer.link.abandon();
+    }
+  }
+
+  /** True if the configuration lists a peer at this URL (without credentials). */
+  #isListed(name: string): boolean {
+    return this.#listed.has(name);
+  }
+
+  /** URLs of all peers without credentials. */
+  get names(): readonly string[] {
+    return this.#peers.map(({ address }) => address.name);
   }
 
   /** Resolves the peers' names; a name that cannot be resolved yet is looked up again whenever something is forwarded to it. */
@@ -146,7 +217,9 @@ export class Mesh {
   #unpassed(message: Message): readonly Peer[] {
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
     const plain = this.#plainSource(message);
-    return this.#peers.filter((peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)));
+    return this.#peers.filter(
+      (peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)) && !hasPassed(peer, message),
+    );
   }
 
   /**
@@ -159,9 +232,19 @@ export class Mesh {
     return others.length === 0 ? first : undefined;
   }
 
-  /** True if `address` (canonical) belongs to a configured peer over HTTP. A peer with a carrier does not call from its address. */
+  /**
+   * True if `address` (canonical) belongs to a peer over HTTP that is trusted by its address. A peer with a carrier does not call from its
+   * address.
+   */
   isPeerAddress(address: string): boolean {
-    return this.#peers.some(({ address: peer }) => peer.isHttp && peer.addresses.includes(address));
+    return this.#peers.some((peer) => peer.address.isHttp && peer.address.addresses.includes(address) && this.#trustsAddress(peer));
+  }
+
+  /** False for a peer that has proved its key once, and where only proofs count. */
+  #trustsAddress({ address, options }: Peer): boolean {
+    const { peering } = this.#parts;
+    if (peering === undefined || options.classic === true) return true;
+    return peering.acceptsClassic && !peering.isPinned(address.name);
   }
 
   /** Remembers the host_id of a peer, from a trusted stamp. */
@@ -204,7 +287,9 @@ export class Mesh {
   mayHaveMoved(by: string): boolean {
     const host = parseHostId(by);
     if (!host) return false;
-    return this.#peers.some(({ address }) => address.isHttp && (address.port === host.port || this.#known.has(host.random)));
+    return this.#peers.some(
+      (peer) => peer.address.isHttp && (peer.address.port === host.port || this.#known.has(host.random)) && this.#trustsAddress(peer),
+    );
   }
 
   /**
@@ -258,9 +343,14 @@ export class Mesh {
 
   status(): MeshStatus {
     return {
-      peers: this.#peers.map(({ address, link, isHeard }) => {
+      peers: this.#peers.map((peer) => {
+        const { address, link, isHeard } = peer;
         const { state, ...counters } = link.status();
-        return { peer: address.name, state: isHeard && state === 'never reached' ? 'one-way' : state, ...counters };
+        const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
+        return {
+          ...{ peer: address.name, state: isHeard && state === 'never reached' ? 'one-way' : state, ...counters },
+          ...{ proof: proofOf(peer), trust },
+        };
       }),
       hopLimited: this.#hopLimited,
     };
@@ -305,6 +395,19 @@ export class Mesh {
       `${names} will reject our dicts: our host_id has the address ${self.address}; set host or publicAddress to this relay's address on the network`,
     );
   }
+}
+
+/** True if the dict has passed the peer, by the host_ids that it proved: it may call from another address than that of its URL. */
+function hasPassed({ transport }: Peer, { hostId, via }: Message): boolean {
+  if (!(transport instanceof ProvenTransport)) return false;
+  const { hostIds } = transport.proof;
+  return hostIds.some((own) => own === hostId || via.includes(own));
+}
+
+const NOTHING_PROVEN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [] };
+
+function proofOf({ transport }: Peer): PeerProof {
+  return transport instanceof ProvenTransport ? transport.proof : NOTHING_PROVEN;
 }
 
 /** The peers with their options; of two with the same URL the first. */

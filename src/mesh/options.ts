@@ -20,6 +20,12 @@ export interface PeerOptions {
   readonly send?: WriteOptions | undefined;
   /** What this peer may send that others may not. Default nothing. */
   readonly accept?: PeerAccept | undefined;
+  /**
+   * True for a peer that is trusted by its address, without `relay.hello`: a program that is no relay, where `trust` would require a proof.
+   * Default false: a peer that does not know `relay.hello` is trusted by its address with `trust: 'pin'` or `'pair'`, until it has proved its
+   * key once.
+   */
+  readonly classic?: boolean | undefined;
 }
 
 /** What is read from the calls of a peer besides the usual. */
@@ -72,6 +78,7 @@ const peer = z
       z.string().check(z.refine((text) => addressAndPort(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })),
     ),
     send: z.optional(writeOptionsShape),
+    classic: z.optional(z.boolean()),
     accept: z.optional(z.strictObject({ nonFinite: z.optional(z.boolean()) })),
   })
   .check(

@@ -120,7 +120,9 @@ function requireData(dict: Dict): void {
  */
 function ingressOf(dict: Dict, caller: Caller): Ingress {
   const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
-  return stamp ? { kind: 'peer', address: caller.address, stamp } : clientIngress(caller);
+  if (!stamp) return clientIngress(caller);
+  const { session } = caller;
+  return { kind: 'peer', address: caller.address, stamp, hostIds: session?.isPeer === true ? session.hostIds : undefined };
 }
 
 /** A caller that may speak for its own address only. */

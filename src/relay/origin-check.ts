@@ -7,7 +7,8 @@ import type { Stamp } from './stamp.ts';
 /** Who submits a dict: a client or satellite, or a configured peer with its stamp. */
 export type Ingress =
   | { readonly kind: 'client'; readonly address: string; readonly isDirect: boolean }
-  | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
+  /** `hostIds`: those of the node that proved to be the sender; undefined for a peer that is known by its address. */
+  | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp; readonly hostIds?: readonly string[] | undefined };
 
 export type OriginVerdict =
   | { readonly accepted: true; readonly hostId: string; readonly verdict: Verdict; readonly attestation?: Attestation | undefined }
@@ -20,7 +21,7 @@ export type OriginVerdict =
  */
 export function checkOrigin(claimed: unknown, ingress: Ingress, self: string, random: () => string): OriginVerdict {
   if (claimed !== undefined && typeof claimed !== 'string') return refused('host_id is not a string');
-  return ingress.kind === 'client' ? checkClient(claimed, ingress, self, random) : checkPeer(claimed, ingress.address, ingress.stamp);
+  return ingress.kind === 'client' ? checkClient(claimed, ingress, self, random) : checkPeer(claimed, ingress);
 }
 
 function checkClient(
@@ -46,10 +47,12 @@ function checkClient(
   return { accepted: true, hostId: formatHostId(host), verdict: 'checked', attestation };
 }
 
-function checkPeer(claimed: string | undefined, address: string, stamp: Stamp): OriginVerdict {
+function checkPeer(claimed: string | undefined, { address, stamp, hostIds }: Ingress & { kind: 'peer' }): OriginVerdict {
   const by = parseHostId(stamp.by);
   if (!by) return refused(`co2.by: ${notHostId(stamp.by)}`);
-  if (by.address !== address) {
+  if (hostIds !== undefined && !hostIds.includes(stamp.by))
+    return refused(`co2.by '${clean(stamp.by, 130)}' is not a host_id of the node that sent it (${clean(hostIds.join(', '), 300)})`);
+  if (hostIds === undefined && by.address !== address) {
     return refused(`co2.by '${clean(stamp.by, 130)}' does not belong to ${address}, where it came from; does the peer need publicAddress?`);
   }
   if (claimed === undefined) return refused('a peer forwarded a dict without host_id');

@@ -1,7 +1,7 @@
 /** All wire methods of the relay itself, registered with the parts that do the work. */
 import type { Clock, RecentLogs } from '../core/core.ts';
 import type { EventStream } from '../events/events.ts';
-import type { Mesh } from '../mesh/mesh.ts';
+import type { Mesh, Peering } from '../mesh/mesh.ts';
 import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
@@ -13,6 +13,7 @@ import type { Properties } from './methods/properties.ts';
 import { addReload } from './methods/reload.ts';
 import type { Reload } from './methods/reload.ts';
 import { addSatelliteMethods } from './methods/satellites.ts';
+import { addPeerMethods } from './methods/peers.ts';
 import { addStatus } from './methods/status.ts';
 import type { RejectionLog } from './rejection-log.ts';
 import type { RelayEvent } from './relay-events.ts';
@@ -26,7 +27,8 @@ export interface RelayMethodsDependencies {
   readonly router: Router;
   readonly rejections: RejectionLog;
   readonly satellites: Satellites;
-  readonly mesh: Pick<Mesh, 'status'>;
+  readonly mesh: Pick<Mesh, 'status' | 'add' | 'contact' | 'dismiss' | 'names'>;
+  readonly peering: Peering;
   readonly pluginHost: PluginHost;
   readonly relayPlugins: Pick<RelayPlugins, 'status'>;
   readonly events: Pick<EventStream<RelayEvent>, 'after' | 'subscribe' | 'next'>;
@@ -41,7 +43,7 @@ export interface RelayMethodsDependencies {
 
 /** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
-  const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins } = dependencies;
+  const { dispatcher, router, rejections, satellites, mesh, peering, pluginHost, relayPlugins } = dependencies;
   const { events, logs, properties, clock, reload, work } = dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
@@ -54,6 +56,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     relayPlugins: () => relayPlugins.status(),
     work,
   });
+  addPeerMethods(registry, { peering, mesh });
   addProgramMethods(registry, pluginHost, dispatcher);
   addPluginMethods(registry, { host: pluginHost, events, logs, clock });
   addWatchMethods(registry, new Watches(events, clock));

@@ -14,11 +14,11 @@ export interface Caller extends Principal {
 
 /** Joins a principal with its call. Members are named one by one, since a spread takes Node 20 as long as reading a small call. */
 export function callerOf(
-  { role, address, port, isDirect, isPeer, reads, gone }: Principal,
+  { role, address, port, isDirect, isPeer, session, channel, reads, gone }: Principal,
   sourceOf: Caller['sourceOf'],
   exactOf: ExactOf,
 ): Caller {
-  return { role, address, port, isDirect, isPeer, reads, gone, sourceOf, exactOf };
+  return { role, address, port, isDirect, isPeer, session, channel, reads, gone, sourceOf, exactOf };
 }
 
 /** A satellite of a plugin as a caller: at the address of this relay. */

@@ -135,7 +135,7 @@ export class Dispatcher {
     this.#limits.take(caller);
     const method = this.registry.get(name) ?? this.#noSuchMethod(name, caller);
     if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
-    this.#access.check(caller, name, method.access);
+    this.#checkAccess(caller, name, method);
     const { clock } = this.#dependencies;
     const startedAt = clock.now();
     let isLater = false;
@@ -147,6 +147,11 @@ export class Dispatcher {
     } finally {
       if (!isLater) this.#times.record(name, clock.now() - startedAt);
     }
+  }
+
+  /** Throws a RelayError FORBIDDEN if the caller may not call the method. */
+  #checkAccess(caller: Principal, name: string, { access, isForAll }: Method): void {
+    if (isForAll !== true) this.#access.check(caller, name, access);
   }
 
   async #awaited(answer: PromiseLike<Sendable | undefined>, name: string, startedAt: number): Promise<Sendable> {
@@ -252,7 +257,7 @@ export class Dispatcher {
     const method = this.registry.get(name);
     if (!method) return false;
     try {
-      this.#access.check(caller, name, method.access);
+      this.#checkAccess(caller, name, method);
       return true;
     } catch (error) {
       if (RelayError.is(error)) return false;

@@ -11,6 +11,8 @@ export type Signature = readonly string[];
 export interface Method {
   readonly name: string;
   readonly access: AccessClass;
+  /** True if everybody may call it, whatever their rights: it finds out who calls. Default false. */
+  readonly isForAll?: boolean;
   /** The documentation, `''` if there is none. */
   readonly help: string;
   /** Undefined where the types are not known; introspection then answers `undef`. */

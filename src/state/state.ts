@@ -4,7 +4,7 @@ import type { Stats } from 'node:fs';
 import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RelayError } from '../core/core.ts';
-import { requireOwn, readSmallFile, isCode, systemReason } from './files.ts';
+import { isCode, readSmallFile, replaceFile, requireOwn, systemReason } from './files.ts';
 
 export { stateDefaults, stateShape } from './options.ts';
 export type { StateOptions } from './options.ts';
@@ -25,6 +25,8 @@ export interface StateDirectory {
   readonly hostIdRandom: string;
   /** The credential with all rights. */
   readonly adminToken: string;
+  /** The seed of the private key that proves the identity of this relay, 32 bytes in base64url. */
+  readonly nodeSeed: string;
   /** Where compiled plugins are cached. Undefined: they are not cached. */
   readonly cacheDir: string | undefined;
 }
@@ -40,12 +42,36 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
     // 64 random bits: enough that no two relays ever have the same name; not a secret.
     const hostIdRandom = await readOrCreate(join(path, 'host-id'), () => randomBytes(8).toString('hex'), requireOwn);
     const adminToken = await readOrCreate(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'), refuseOpenSecret);
-    return { path, hostIdRandom, adminToken, cacheDir: join(path, 'cache') };
+    const nodeSeed = await readOrCreate(join(path, 'node.key'), () => randomBytes(32).toString('base64url'), refuseOpenSecret);
+    return { path, hostIdRandom, adminToken, nodeSeed, cacheDir: join(path, 'cache') };
   } catch (error) {
     if (RelayError.is(error)) throw error;
     const text = `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`;
     throw new RelayError('STATE_DIRECTORY', text, { cause: error, data: { reason: 'unwritable', path } });
   }
+}
+
+// What an XML-RPC int holds; a relay that restarts every second takes 68 years to get there.
+const MAX_EPOCH = 2 ** 31 - 1;
+
+/**
+ * Counts this start: adds one to the number in the file `epoch` of the state directory, and returns it once it is durable; 1 at the first
+ * start. Only the relay that holds the lock of the directory may call it. Rejects with a RelayError STATE_DIRECTORY.
+ */
+export async function countStart(directory: string): Promise<number> {
+  const file = join(directory, 'epoch');
+  const line = readIfPresent(file, requireOwn)?.trim() ?? '0';
+  const epoch = Number(line) + 1;
+  if (!/^\d{1,10}$/.test(line) || epoch > MAX_EPOCH) {
+    const text = `${file} is damaged: write the number of the last start into it; if it is unknown, delete it and node.key, which makes this relay another node that its peers have to trust again`;
+    throw new RelayError('STATE_DIRECTORY', text);
+  }
+  try {
+    await replaceFile(file, `${epoch}\n`);
+  } catch (error) {
+    throw new RelayError('STATE_DIRECTORY', `${file} cannot be written: ${systemReason(error)}`, { cause: error });
+  }
+  return epoch;
 }
 
 /**

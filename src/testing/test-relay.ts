@@ -75,6 +75,7 @@ class MemoryRelay implements TestRelay {
   readonly #disk = new MemoryDisk();
   readonly #name = randomBytes(8).toString('hex');
   readonly #adminToken = randomBytes(32).toString('base64url');
+  readonly #nodeSeed = randomBytes(32).toString('base64url');
   #options: Completed | undefined;
   /** Set while a relay ends whose power has failed: what it logs is of no interest. */
   #isCrashing = false;
@@ -225,7 +226,10 @@ class MemoryRelay implements TestRelay {
 
   #fakes(): Fakes {
     return {
-      state: { path: this.#directory.path, hostIdRandom: this.#name, adminToken: this.#adminToken, cacheDir: undefined },
+      state: {
+        ...{ path: this.#directory.path, hostIdRandom: this.#name, cacheDir: undefined },
+        ...{ adminToken: this.#adminToken, nodeSeed: this.#nodeSeed },
+      },
       disk: this.#disk,
       http: (parts) => {
         this.#router = parts.router;

@@ -24,7 +24,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
-    help: 'Lists the peer relays: peer (URL), state (connecting, up, down, never reached, one-way: it sends to us but has never answered, unused: nothing was sent to it yet, not even a ping), down_ms (how long it has not answered), numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error.',
+    help: 'Lists the peer relays: peer (URL), state (connecting, up, down, never reached, one-way: it sends to us but has never answered, unused: nothing was sent to it yet, not even a ping), down_ms (how long it has not answered), node, nick, session (proven, classic: it cannot prove who it is, none), trust (key, address, none: why it may act as a peer here), trusts_us and the reason if it does not, numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error.',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => peers(mesh()),
   });
@@ -54,8 +54,9 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
 }
 
 function peers({ peers: all }: MeshStatus): Sendable {
-  return all.map(({ peer, state, downMs, waiting, forwarded, unreadable, refused, dropped, lastError = '' }) => ({
-    ...{ peer, state, down_ms: new Double(downMs) },
+  return all.map(({ peer, state, downMs, waiting, forwarded, unreadable, refused, dropped, lastError = '', proof, trust }) => ({
+    ...{ peer, state, down_ms: new Double(downMs), node: proof.node, nick: proof.nick, session: proof.session, trust },
+    ...{ trusts_us: proof.answer === 'trusted', reason: proof.reason },
     ...{ waiting, forwarded, unreadable, refused, dropped, last_error: lastError },
   }));
 }

@@ -1,0 +1,314 @@
+/** Which nodes are trusted: keys pinned at the first contact, nodes that an operator approved, and those that wait for it. */
+import { RelayError } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { StateFile } from '../state/state.ts';
+import type { Descriptor } from './descriptor.ts';
+import { isNodeId } from './node-key.ts';
+import type { TrustMode } from './options.ts';
+import { pairingCode } from './hello.ts';
+
+/** What is remembered of a node. */
+export interface KnownNode {
+  readonly id: string;
+  readonly nick: string;
+  /** The public key, base64. */
+  readonly pub: string;
+  /** The highest epoch seen, and the instance that had it. */
+  readonly epoch: number;
+  readonly instance: string;
+  /** True if an operator approved it. */
+  readonly isApproved: boolean;
+  /** When it became known, ISO 8601. */
+  readonly since: string;
+}
+
+/** A node that waits for approval. */
+export interface PendingNode {
+  readonly id: string;
+  readonly nick: string;
+  readonly pub: string;
+  readonly epoch: number;
+  readonly instance: string;
+  /** What both sides show. */
+  readonly code: string;
+  /** Where it called from; empty if this relay called it. */
+  readonly address: string;
+  /** The URLs that it says it has. */
+  readonly addrs: readonly string[];
+}
+
+/** A node that has proved its key, and what else it showed. */
+export interface Proven {
+  readonly node: Descriptor;
+  readonly instance: string;
+  readonly knowsSecret: boolean;
+  /** The ids in a client or server certificate that `tls.caFile` vouches for. */
+  readonly certified: readonly string[];
+}
+
+/** How a proven node is trusted. */
+export type TrustVerdict =
+  | { readonly kind: 'trusted'; readonly how: TrustKind }
+  /** It has the rights of its address. */
+  | { readonly kind: 'known'; readonly reason: string }
+  | { readonly kind: 'pending'; readonly reason: string; readonly pending: PendingNode }
+  /** `copy`: it is an older or second instance of a node that is known. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly copy?: boolean };
+
+/** Why a node is trusted. */
+export type TrustKind = 'pinned' | 'approved' | 'cluster secret' | 'certificate' | 'insecure';
+
+interface Stored {
+  readonly nodes: readonly KnownNode[];
+  /** Node by URL. */
+  readonly pins: Readonly<Record<string, string>>;
+  /** URLs that were added by `relay.pair` and `relay.trust`. */
+  readonly links: readonly string[];
+}
+
+// Known nodes are peers, approved ones and former ones; a mesh has at most 1,024 nodes.
+const MAX_NODES = 4096;
+// Strangers cause entries in this list; the oldest one gives way.
+const MAX_PENDING = 64;
+const MAX_LINKS = 256;
+/** Bytes of the file: 4,096 nodes of about 400 bytes each. */
+export const MAX_TRUST_BYTES = 4 * 1024 * 1024;
+
+export interface TrustParts {
+  readonly mode: TrustMode;
+  /** The id of this relay. */
+  readonly self: string;
+  /** Where the decisions are stored. Undefined: in memory only. */
+  readonly file: StateFile | undefined;
+  /** ms since 1970. */
+  readonly date: () => number;
+}
+
+export class Trust {
+  readonly #parts: TrustParts;
+  readonly #nodes = new Map<string, KnownNode>();
+  readonly #pins = new Map<string, string>();
+  readonly #links = new Set<string>();
+  readonly #pending = new Map<string, PendingNode>();
+
+  constructor(parts: TrustParts) {
+    this.#parts = parts;
+  }
+
+  get mode(): TrustMode {
+    return this.#parts.mode;
+  }
+
+  /** URLs of relays that were added while the relay ran. */
+  get links(): readonly string[] {
+    return [...this.#links];
+  }
+
+  /**
+   * Reads what earlier starts stored. Returns the reason if the file is damaged: it is renamed, and nothing is known. Rejects with a
+   * RelayError STATE_DIRECTORY.
+   */
+  async load(): Promise<string | undefined> {
+    const found = await this.#parts.file?.load(readStored);
+    if (found === undefined || found.kind === 'nothing') return undefined;
+    if (found.kind === 'damaged') return `${found.reason}; it is kept as ${found.movedTo}, and peers are pinned again at their next contact`;
+    for (const node of found.value.nodes) this.#nodes.set(node.id, node);
+    for (const [url, id] of Object.entries(found.value.pins)) this.#pins.set(url, id);
+    for (const url of found.value.links) this.#links.add(url);
+    return undefined;
+  }
+
+  /** Forgets the pins of URLs that are not configured any more: a relay that is no peer any more has no rights. */
+  keepPins(isListed: (url: string) => boolean): void {
+    for (const url of [...this.#pins.keys()]) if (!isListed(url)) this.#pins.delete(url);
+  }
+
+  /** The node that proved itself at this URL before. */
+  pinOf(url: string): string | undefined {
+    return this.#pins.get(url);
+  }
+
+  node(id: string): KnownNode | undefined {
+    return this.#nodes.get(id);
+  }
+
+  /** True for a node that is pinned or approved; false for one that has to show a credential in each hello. */
+  isTrusted(id: string): boolean {
+    if (this.#nodes.get(id)?.isApproved === true) return true;
+    if (this.mode !== 'pin' && this.mode !== 'pair') return false;
+    for (const pinned of this.#pins.values()) if (pinned === id) return true;
+    return false;
+  }
+
+  /** Decides about a node that called this relay from `address`, and remembers its start. */
+  meet(proven: Proven, address: string): TrustVerdict {
+    const { node, instance } = proven;
+    const copy = this.#copyOf(proven);
+    if (copy !== undefined) return { kind: 'refused', reason: copy, copy: true };
+    const credential = this.#credential(proven);
+    if (credential !== undefined && 'refused' in credential) return { kind: 'refused', reason: credential.refused };
+    if (credential !== undefined) {
+      this.#remember(proven, false);
+      return { kind: 'trusted', how: credential.how };
+    }
+    if (this.isTrusted(node.id)) {
+      const how = this.#nodes.get(node.id)?.isApproved === true ? 'approved' : 'pinned';
+      this.#remember(proven, false);
+      return { kind: 'trusted', how };
+    }
+    if (this.mode === 'pin')
+      return { kind: 'known', reason: `node ${node.id} is not among the peers of this relay, or this relay has not reached it yet` };
+    const code = pairingCode(this.#parts.self, node.id);
+    const { id, nick, epoch, addrs } = node;
+    const pending = { id, nick, pub: node.pub.toString('base64'), epoch, instance, code, address, addrs };
+    this.#pending.delete(id);
+    this.#pending.set(id, pending);
+    for (const oldest of this.#pending.keys()) if (this.#pending.size > MAX_PENDING) this.#pending.delete(oldest);
+    return { kind: 'pending', pending, reason: `waiting for approval: compare the code ${code}, then run co2 peers trust ${id} here` };
+  }
+
+  /**
+   * Decides about the node that answered at the URL of a peer, and pins it at the first contact. `isNew`: it is pinned now. Refusals are
+   * RelayErrors FORBIDDEN.
+   */
+  reach(url: string, proven: Proven): { readonly how: TrustKind; readonly isNew: boolean; readonly before: string | undefined } {
+    const { node } = proven;
+    const before = this.#pins.get(url);
+    const copy = this.#copyOf(proven);
+    if (copy !== undefined) throw new RelayError('FORBIDDEN', copy);
+    const credential = this.#credential(proven);
+    if (credential !== undefined && 'refused' in credential) throw new RelayError('FORBIDDEN', credential.refused);
+    const mayChange = credential !== undefined;
+    if (before !== undefined && before !== node.id && !mayChange) throw new RelayError('FORBIDDEN', changedKey(url, before, node.id));
+    this.#pins.set(url, node.id);
+    this.#remember(proven, false);
+    return { how: credential?.how ?? 'pinned', isNew: before !== node.id, before };
+  }
+
+  /** Approves a node that waits for it, or is known. Returns it; throws a RelayError INVALID_PARAMS if it is neither. */
+  approve(id: string): KnownNode & { readonly addrs: readonly string[] } {
+    const pending = this.#pending.get(id);
+    const known = this.#nodes.get(id);
+    if (pending === undefined && known === undefined) {
+      const waiting = [...this.#pending.keys()].slice(0, 10).join(', ');
+      const text = `node '${id.slice(0, 40)}' does not wait for approval (waiting: ${waiting === '' ? 'none' : waiting}); it has to call this relay first, which needs trust: 'pair' here`;
+      throw new RelayError('INVALID_PARAMS', text);
+    }
+    this.#pending.delete(id);
+    const since = known?.since ?? new Date(this.#parts.date()).toISOString();
+    const { nick, pub, epoch, instance } = pending ?? known ?? never();
+    const node = { id, nick, pub, epoch, instance, isApproved: true, since };
+    this.#set(node);
+    return { ...node, addrs: pending?.addrs ?? [] };
+  }
+
+  /** Forgets a node, or what was pinned at a URL. Returns its id and URLs; throws a RelayError INVALID_PARAMS if it is not known. */
+  forget(name: string): { readonly id: string; readonly urls: readonly string[] } {
+    const id = this.#pins.get(name) ?? name;
+    if (!this.#nodes.has(id) && !this.#pending.has(id)) {
+      throw new RelayError('INVALID_PARAMS', `no node or URL '${name.slice(0, 300)}' is known; co2 peers list shows those that are`);
+    }
+    this.#nodes.delete(id);
+    this.#pending.delete(id);
+    const urls = [...this.#pins].filter(([, pinned]) => pinned === id).map(([url]) => url);
+    for (const url of urls) {
+      this.#pins.delete(url);
+      this.#links.delete(url);
+    }
+    return { id, urls };
+  }
+
+  /** Remembers a URL that is linked in addition to the configured ones. Throws a RelayError LIMIT. */
+  link(url: string): void {
+    if (this.#links.size >= MAX_LINKS && !this.#links.has(url))
+      throw new RelayError('LIMIT', `${MAX_LINKS} relays were added already; list further ones in peers`);
+    this.#links.add(url);
+  }
+
+  /** Known nodes, and those that wait for approval. */
+  list(): { readonly known: readonly (KnownNode & { readonly urls: readonly string[] })[]; readonly pending: readonly PendingNode[] } {
+    const known = [...this.#nodes.values()].map((node) => ({
+      ...node,
+      urls: [...this.#pins].filter(([, id]) => id === node.id).map(([url]) => url),
+    }));
+    return { known, pending: [...this.#pending.values()] };
+  }
+
+  /** Stores the decisions; resolves once they are durable. Rejects with a RelayError STATE_DIRECTORY. */
+  async save(): Promise<void> {
+    await this.#parts.file?.save(
+      (): Stored => ({ nodes: [...this.#nodes.values()], pins: Object.fromEntries(this.#pins), links: [...this.#links] }),
+    );
+  }
+
+  /** Why this must be a copy of a known node, or an older start of it; undefined if it is not. */
+  #copyOf({ node, instance }: Proven): string | undefined {
+    const known = this.#nodes.get(node.id);
+    if (known === undefined || node.epoch > known.epoch) return undefined;
+    if (node.epoch === known.epoch && instance === known.instance) return undefined;
+    const which = node.epoch < known.epoch ? `start ${known.epoch} was seen` : 'another instance of the same start was seen';
+    return `two relays have the identity ${node.id}: this one says start ${node.epoch}, but ${which}; its state directory is a copy or was restored from a backup: give one of them a new identity by deleting node.key and epoch in its state directory`;
+  }
+
+  /** Undefined where the mode asks for no credential. */
+  #credential({ node, knowsSecret, certified }: Proven): { readonly how: TrustKind } | { readonly refused: string } | undefined {
+    switch (this.mode) {
+      case 'pin':
+      case 'pair':
+        return undefined;
+      case 'insecure':
+        return { how: 'insecure' };
+      case 'clusterSecret':
+        if (knowsSecret) return { how: 'cluster secret' };
+        return { refused: `node ${node.id} does not know the cluster secret; give both relays the same clusterSecretFile` };
+      case 'ca':
+        if (certified.includes(node.id)) return { how: 'certificate' };
+        return {
+          refused: `node ${node.id} shows no certificate of tls.caFile with the name URI:co2:${node.id} (it shows: ${certified.length === 0 ? 'none' : certified.join(', ')})`,
+        };
+    }
+  }
+
+  #remember({ node, instance }: Proven, isApproved: boolean): void {
+    const known = this.#nodes.get(node.id);
+    const since = known?.since ?? new Date(this.#parts.date()).toISOString();
+    const { id, nick, epoch } = node;
+    this.#set({ ...{ id, nick, epoch, instance, since }, pub: node.pub.toString('base64'), isApproved: known?.isApproved ?? isApproved });
+  }
+
+  #set(node: KnownNode): void {
+    if (this.#nodes.size >= MAX_NODES && !this.#nodes.has(node.id))
+      throw new RelayError('LIMIT', `${MAX_NODES} nodes are known already; remove some with co2 peers forget`);
+    this.#nodes.set(node.id, node);
+  }
+}
+
+/** What to do about a peer with another key. */
+function changedKey(url: string, before: string, now: string): string {
+  return `peer ${url} has another key: it was node ${before}, and is node ${now} now. If its state directory was replaced, run co2 peers forget ${before} here; otherwise somebody else answers at its address`;
+}
+
+function never(): never {
+  throw new Error('unreachable');
+}
+
+/** Checks the stored decisions. Throws an Error that says what is wrong. */
+function readStored(value: unknown): Stored {
+  if (!isDict(value)) throw new Error('it is not an object');
+  const { nodes, pins, links } = value as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(nodes) || !nodes.every(isKnownNode)) throw new Error('nodes is not a list of nodes');
+  if (!isDict(pins) || !Object.values(pins).every(isNodeId)) throw new Error('pins is not an object of node ids');
+  if (!Array.isArray(links) || !links.every((url) => typeof url === 'string' && URL.canParse(url))) throw new Error('links are not URLs');
+  return { nodes, pins: pins as unknown as Stored['pins'], links: links as readonly string[] };
+}
+
+function isKnownNode(value: unknown): value is KnownNode {
+  if (!isDict(value)) return false;
+  const { id, nick, pub, epoch, instance, isApproved, since } = value as Readonly<Record<string, unknown>>;
+  return (
+    isNodeId(id) &&
+    [nick, pub, instance, since].every((text) => typeof text === 'string') &&
+    Number.isInteger(epoch) &&
+    typeof isApproved === 'boolean'
+  );
+}

@@ -1,0 +1,82 @@
+/** What relays prove to each other, as events, and the log lines for them. */
+import { RateLimitedLog, clean } from '../core/core.ts';
+import type { Clock, LogSource } from '../core/core.ts';
+import type { TrustKind } from '../identity/identity.ts';
+
+interface NodeName {
+  /** The id of the node. */
+  readonly node: string;
+  /** The name that it gives itself. */
+  readonly nick: string;
+}
+
+export type PeerEvent =
+  /** A node proved its key: the one at the URL of a peer, or one that called from an address. */
+  | (NodeName & { readonly type: 'peer.proven'; readonly peer: string; readonly how: TrustKind })
+  /** The key of a peer was remembered; `before`: the node that was remembered until now. */
+  | (NodeName & { readonly type: 'peer.pinned'; readonly peer: string; readonly how: TrustKind; readonly before?: string | undefined })
+  /** A peer does not know `relay.hello`, and is trusted by its address. */
+  | { readonly type: 'peer.classic'; readonly peer: string }
+  /** A peer has proved its key, but does not trust this relay. */
+  | (NodeName & { readonly type: 'peer.unlisted'; readonly peer: string; readonly reason: string })
+  /** A node that called from `address` waits for approval. */
+  | (NodeName & { readonly type: 'peer.pending'; readonly address: string; readonly code: string })
+  | (NodeName & { readonly type: 'peer.approved' })
+  | { readonly type: 'peer.forgotten'; readonly node: string }
+  /** A peer, or a caller from an address, failed to prove itself, or may not. */
+  | { readonly type: 'peer.refused'; readonly peer: string; readonly node: string; readonly reason: string }
+  /** An alarm: two relays use one identity. */
+  | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string });
+
+/** The events that {@link peerLogger} logs. */
+export const PEER_EVENTS = [
+  ...(['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending'] as const),
+  ...(['peer.approved', 'peer.forgotten', 'peer.refused', 'peer.copied'] as const),
+] as const satisfies readonly PeerEvent['type'][];
+
+/** Returns the subscriber that logs them; what strangers can cause at will is rate limited. */
+export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: PeerEvent) => void {
+  const log = logs('mesh');
+  const strangers = new RateLimitedLog(log, clock);
+  return (event) => {
+    switch (event.type) {
+      case 'peer.proven':
+        log[event.how === 'insecure' ? 'warn' : 'info'](
+          event.how === 'insecure'
+            ? `${nameOf(event)} at ${event.peer} is a peer without any check (trust: 'insecure')`
+            : `${nameOf(event)} at ${event.peer} has proved its key (${event.how})`,
+        );
+        break;
+      case 'peer.pinned':
+        if (event.before === undefined) log.info(`pinned the key of peer ${event.peer}: ${nameOf(event)}`);
+        else log.warn(`peer ${event.peer} was node ${event.before}, and is ${nameOf(event)} now (${event.how})`);
+        break;
+      case 'peer.classic':
+        log.info(`peer ${event.peer} does not know relay.hello: it is trusted by its address`);
+        break;
+      case 'peer.unlisted':
+        log.warn(`peer ${event.peer} does not count this relay as a peer: ${clean(event.reason, 300)}`);
+        break;
+      case 'peer.pending':
+        strangers.warn(
+          `${nameOf(event)} at ${event.address} wants to be a peer: compare the code ${event.code} with the one there, then run co2 peers trust ${event.node}`,
+        );
+        break;
+      case 'peer.approved':
+        log.info(`approved ${nameOf(event)} as a peer`);
+        break;
+      case 'peer.forgotten':
+        log.info(`forgot node ${event.node}`);
+        break;
+      case 'peer.refused':
+        strangers.warn(`refused relay.hello of ${event.peer}: ${clean(event.reason, 500)}`);
+        break;
+      case 'peer.copied':
+        strangers.warn(`ALARM: ${clean(event.reason, 500)} (seen at ${event.peer})`);
+    }
+  };
+}
+
+function nameOf({ node, nick }: NodeName): string {
+  return `node ${node} (${clean(nick, 64)})`;
+}

@@ -1,0 +1,129 @@
+/** Posts calls to a peer in a proven session: says hello first, signs each request, and accepts only answers that the peer has signed. */
+import { RelayError } from '../core/core.ts';
+import { SESSION_HEADER, isAnswerOf, requestHeader } from '../identity/identity.ts';
+import type { SessionKeys } from '../identity/identity.ts';
+import type { HttpAnswer, HttpLinkTransport, LinkTransport, ServerAnswer } from '../links/links.ts';
+
+/** How a peer stands with its identity. */
+export interface PeerProof {
+  /** `proven`: all requests and answers are signed. `classic`: it cannot prove anything. `none`: no hello has succeeded yet. */
+  readonly session: 'proven' | 'classic' | 'none';
+  /** Id of the node; empty if it is not known. */
+  readonly node: string;
+  readonly nick: string;
+  /** Whether the peer trusts this relay: its answer to our hello; empty without a session. */
+  readonly answer: string;
+  /** Why it does not; empty if it does. */
+  readonly reason: string;
+  readonly hostIds: readonly string[];
+}
+
+/** A session that the peer has accepted. */
+export interface OutgoingSession extends PeerProof {
+  readonly session: 'proven';
+  readonly keys: SessionKeys;
+}
+
+/** The outcome of a hello. `answer`: the server answered for itself or a proxy, and is to be asked again later. */
+export type Greeting =
+  | { readonly kind: 'proven'; readonly session: OutgoingSession }
+  | { readonly kind: 'classic' }
+  | { readonly kind: 'answer'; readonly answer: ServerAnswer };
+
+/** Says hello over this transport. Rejects with a RelayError if the peer refuses, or is not the one that it was before. */
+export type Greet = (transport: HttpLinkTransport) => Promise<Greeting>;
+
+const UNKNOWN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [] };
+const CLASSIC: PeerProof = { ...UNKNOWN, session: 'classic' };
+// A session that the server does not know is renewed; a second refusal is a failure.
+const MAX_HELLOS = 2;
+const NOT_AUTHENTICATED = 401;
+// Faults and statuses that mean "not now": whoever sends them in the name of the peer delays a dict, but cannot make it lost.
+const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
+
+export class ProvenTransport implements LinkTransport {
+  readonly canBatch = true;
+  #greeting: Promise<Greeting> | undefined;
+  #noted: Greeting | undefined;
+  #proof: PeerProof = UNKNOWN;
+  // Numbers of the requests of a session.
+  #number = 0;
+
+  constructor(
+    private readonly inner: HttpLinkTransport,
+    private readonly name: string,
+    private readonly greet: Greet,
+  ) {}
+
+  get proof(): PeerProof {
+    return this.#proof;
+  }
+
+  async post(body: Uint8Array): Promise<ServerAnswer> {
+    for (let hello = 1; ; hello++) {
+      const greeting = await this.hello();
+      if (greeting.kind === 'answer') return greeting.answer;
+      if (greeting.kind === 'classic') return this.inner.post(body);
+      // Replaced while we waited for it.
+      if (greeting !== this.#noted) continue;
+      const { keys } = greeting.session;
+      const number = ++this.#number;
+      const answer = await this.inner.exchange(body, { [SESSION_HEADER]: requestHeader(keys, number, body) });
+      if (isProvenAnswer(answer, keys, number)) return answer.answer;
+      if (answer.answer.kind === 'fault' && answer.answer.code === NOT_AUTHENTICATED && hello < MAX_HELLOS) {
+        // It was restarted, for instance.
+        this.renew();
+        continue;
+      }
+      if (!needsProof(answer.answer)) return answer.answer;
+      throw new RelayError('TRANSPORT', `${this.name}: the answer does not prove that it comes from node ${greeting.session.node}`);
+    }
+  }
+
+  /** Says hello unless there is a session; concurrent calls share one hello. */
+  async hello(): Promise<Greeting> {
+    const greeting = (this.#greeting ??= this.greet(this.inner));
+    try {
+      const result = await greeting;
+      // Whoever waited first notes the result; a hello that was replaced meanwhile counts for nobody but its caller.
+      if (this.#greeting === greeting && this.#noted !== result) this.#note(result);
+      return result;
+    } catch (error) {
+      if (this.#greeting === greeting) this.#greeting = undefined;
+      throw error;
+    }
+  }
+
+  #note(greeting: Greeting): void {
+    this.#noted = greeting;
+    if (greeting.kind === 'proven') [this.#proof, this.#number] = [greeting.session, 0];
+    else if (greeting.kind === 'classic') this.#proof = CLASSIC;
+    else this.#greeting = undefined;
+  }
+
+  /** Makes the next post say hello again. */
+  renew(): void {
+    this.#greeting = undefined;
+    this.#proof = { ...this.#proof, session: 'none', answer: '', reason: '' };
+  }
+
+  /** A session outlives its connection. A classic peer may have been replaced by a newer relay. */
+  async reset(): Promise<void> {
+    if (this.#proof.session === 'classic') this.renew();
+    await this.inner.reset();
+  }
+
+  close(): Promise<void> {
+    return this.inner.close();
+  }
+}
+
+function isProvenAnswer({ bytes, headers }: HttpAnswer, keys: SessionKeys, number: number): boolean {
+  const header = headers[SESSION_HEADER];
+  return bytes !== undefined && typeof header === 'string' && isAnswerOf(keys, number, bytes, header);
+}
+
+/** True for an answer that settles a dict: with a false one, somebody else on the network could make a dict lost. */
+function needsProof(answer: ServerAnswer): boolean {
+  return answer.kind === 'value' || (answer.kind === 'fault' && !PASSING_FAULTS.has(answer.code));
+}

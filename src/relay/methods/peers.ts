@@ -1,0 +1,113 @@
+/** The methods by which relays prove who they are, and operators decide whom to trust. */
+import { RelayError, clean } from '../../core/core.ts';
+import { pairingCode } from '../../identity/identity.ts';
+import type { Mesh, Peering } from '../../mesh/mesh.ts';
+import { oneStruct } from '../../rpc/rpc.ts';
+import type { MethodRegistry } from '../../rpc/rpc.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+
+export interface PeerMethodsParts {
+  readonly peering: Peering;
+  readonly mesh: Pick<Mesh, 'add' | 'contact' | 'dismiss' | 'names'>;
+}
+
+/** Registers the methods. */
+export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: PeerMethodsParts): void {
+  registry.add({
+    name: 'relay.hello',
+    access: 'read',
+    isForAll: true,
+    help: 'Proves the identity of two relays to each other, in two calls. The first has {v: 1, nonce, key, instance, features, node} and is answered with the same members, bound and proof; the second has {v: 1, hello: the nonce of the answer, proof} and is answered with {answer: trusted, known, pending or refused, reason, copied, check}. See docs/mesh.md.',
+    signatures: [['struct', 'struct']],
+    invoke: (params, caller) => peering.hello(oneStruct('relay.hello', params), caller),
+  });
+  registry.add({
+    name: 'relay.get_trust',
+    access: 'admin',
+    help: 'Returns the identity of this relay {node, nick, epoch, trust} and the nodes that it knows: known (node, nick, peers: their URLs, trusted, approved, session, code, since) and pending (node, nick, code, address), which wait for relay.trust.',
+    signatures: [['struct'], ['struct', 'struct']],
+    invoke: () => {
+      const { node, nick, epoch, mode, known, pending } = peering.status();
+      return {
+        ...{ node, nick, epoch, trust: mode },
+        known: known.map((one) => ({
+          ...{ node: one.id, nick: one.nick, peers: one.urls, trusted: one.isTrusted, approved: one.isApproved },
+          ...{ session: one.isInSession, code: one.code, since: one.since },
+        })),
+        pending: pending.map((one) => ({ node: one.id, nick: one.nick, code: one.code, address: one.address })),
+      };
+    },
+  });
+  registry.add({
+    name: 'relay.pair',
+    access: 'admin',
+    help: 'Links this relay to the relay at a URL, from now on and after restarts: pins its key, and asks it to trust this relay. Returns {node, nick, code, answer, reason}: unless the answer is trusted, somebody has to compare the code and call relay.trust there.',
+    signatures: [['struct', 'string']],
+    invoke: (params) => pair(peering, mesh, textIn('relay.pair', params)),
+  });
+  registry.add({
+    name: 'relay.trust',
+    access: 'admin',
+    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also forwards dicts to the first URL that the node says it has. Returns {node, nick, peer}: peer is that URL, or empty.',
+    signatures: [
+      ['struct', 'string'],
+      ['struct', 'string', 'boolean'],
+    ],
+    invoke: ([node, link = true]) => trust(peering, mesh, textIn('relay.trust', [node ?? null]), link === true),
+  });
+  registry.add({
+    name: 'relay.forget',
+    access: 'admin',
+    help: 'Forgets a node, by its id or the URL at which it is pinned: it has no rights any more, links that relay.pair made end, and the key of a configured peer is pinned again at its next contact. Returns {node, peers}.',
+    signatures: [['struct', 'string']],
+    invoke: async (params) => {
+      const { id, urls } = await peering.forget(textIn('relay.forget', params));
+      await mesh.dismiss(urls);
+      return { node: id, peers: urls };
+    },
+  });
+}
+
+async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: string): Promise<Sendable> {
+  const url = peerUrl(text);
+  const isNew = !mesh.names.includes(nameOf(url));
+  if (isNew) mesh.add(url.href);
+  try {
+    const { session, node, nick, answer, reason } = await mesh.contact(nameOf(url));
+    if (session !== 'proven')
+      throw new RelayError('FORBIDDEN', `${nameOf(url)} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`);
+    if (isNew) await peering.link(url.href);
+    return { node, nick, code: pairingCode(peering.status().node, node), answer, reason };
+  } catch (error) {
+    if (isNew) await mesh.dismiss([nameOf(url)]);
+    throw error;
+  }
+}
+
+async function trust(peering: Peering, mesh: PeerMethodsParts['mesh'], id: string, link: boolean): Promise<Sendable> {
+  const { nick, addrs } = await peering.approve(id);
+  const [first] = addrs;
+  if (!link || first === undefined) return { node: id, nick, peer: '' };
+  const url = peerUrl(first);
+  if (!mesh.names.includes(nameOf(url))) {
+    await peering.link(url.href);
+    mesh.add(url.href);
+  }
+  return { node: id, nick, peer: nameOf(url) };
+}
+
+function peerUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  throw new RelayError('INVALID_PARAMS', `'${clean(text.replace(/\/\/[^/@\s]*@/, '//…@'), 200)}' is not a URL like http://192.168.1.7:2004`);
+}
+
+/** The URL as peers are named: without credentials, and without a path if that is `/`. */
+function nameOf({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
+}
+
+function textIn(method: string, [text]: readonly Value[]): string {
+  if (typeof text === 'string' && text !== '') return text;
+  throw new RelayError('INVALID_PARAMS', `${method} takes a string`);
+}
