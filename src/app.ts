@@ -19,6 +19,7 @@ import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
+import { Commands, Recorder, addRecordingMethods } from './recordings/recordings.ts';
 import {
   CustomEndpoint,
   MESSAGE_EVENTS,
@@ -330,6 +331,14 @@ function makeParts(
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
   addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
+  const recorder = new Recorder({
+    ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
+    ...{ settings: options.recordings, limits: options.recordingLimits, datasources: () => pluginHost.datasources() },
+    send: (recording, dict) => router.send(recording, dict),
+  });
+  const commands = new Commands({ controllers: () => pluginHost.controllers(), limits: options.recordingLimits, clock });
+  events.subscribe(recorder.refresh, ['plugin.state']);
+  addRecordingMethods(dispatcher.registry, { recorder, commands, date });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -363,7 +372,7 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recentLogs },
+    ...{ http, customEndpoint, programServer, status, work, recorder, commands, recentLogs },
   };
 }
 
@@ -418,7 +427,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recentLogs } = parts;
+  const { http, customEndpoint, programServer, work, recorder, commands, recentLogs } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -481,6 +490,14 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   // After the plugins that do it, and stopped before them.
   await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+  await steps.start({
+    name: 'recordings',
+    start: () => recorder.start(),
+    stop: async () => {
+      commands.stop();
+      await recorder.stop();
+    },
+  });
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

@@ -9,6 +9,7 @@ import { linkDefaults, linkShape } from '../links/links.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
 import { RelayError } from '../core/core.ts';
 import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginShape } from '../plugin-host/plugin-host.ts';
+import { recordingDefaults, recordingShape } from '../recordings/recordings.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
@@ -39,6 +40,7 @@ export const DEFAULTS: Options = {
   ...relayDefaults,
   ...storeDefaults,
   ...workDefaults,
+  ...recordingDefaults,
   ...logDefaults,
 };
 
@@ -54,6 +56,7 @@ export const SCHEMA = z.strictObject({
   ...relayShape,
   ...storeShape,
   ...workShape,
+  ...recordingShape,
   ...logShape,
 });
 

@@ -14,7 +14,17 @@ import { Children } from './children/children.ts';
 import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
-import type { HostEvent, HostedPlugin, HostedWork, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
+import type {
+  HostEvent,
+  HostedController,
+  HostedDatasource,
+  HostedPlugin,
+  HostedWork,
+  PluginProblem,
+  PluginStatus,
+  RelayPort,
+  SatelliteStatus,
+} from './hosted/hosted.ts';
 import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
 import type { FindOptions, Found, SatelliteClasses, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
@@ -35,6 +45,8 @@ export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hoo
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
 export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export type {
+  HostedController,
+  HostedDatasource,
   HostedWork,
   HostEvent,
   InboxOptions,
@@ -60,10 +72,11 @@ export type {
   ProgramCall,
   ProgramSurroundings,
 } from './programs/programs.ts';
-export type { CallOptions, SendOptions } from '../plugin/internal.ts';
+export type { CallOptions, Frame, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 export { OrphanWatch, findExecutable } from './programs/programs.ts';
-export type { WorkOrder, WorkSource } from './hosted/hosted.ts';
+export { PluginEnded, frameOf } from './hosted/hosted.ts';
+export type { Readiness, WorkOrder, WorkSource } from './hosted/hosted.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
 const LOADED: ReadonlySet<string> = new Set(['ready', 'empty', 'backoff', 'failed', 'not-loaded']);
@@ -214,6 +227,16 @@ export class PluginHost {
   /** The work that all running plugins offer, by type. */
   work(): ReadonlyMap<string, HostedWork> {
     return new Map(this.#registry.all.flatMap(({ work }) => work.map((one) => [one.type, one] as const)));
+  }
+
+  /** The datasources that all running plugins offer, by name. */
+  datasources(): ReadonlyMap<string, HostedDatasource> {
+    return new Map(this.#registry.all.flatMap(({ datasources }) => datasources.map((one) => [one.name, one] as const)));
+  }
+
+  /** The controllers that all running plugins offer, by name. */
+  controllers(): ReadonlyMap<string, HostedController> {
+    return new Map(this.#registry.all.flatMap(({ controllers }) => controllers.map((one) => [one.name, one] as const)));
   }
 
   /** The exposed methods of all running plugins. */

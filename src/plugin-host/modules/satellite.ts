@@ -3,17 +3,18 @@ import { isPromise, RelayError, runStep, withTimeout } from '../../core/core.ts'
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { ATTACH } from '../../plugin/internal.ts';
-import type { Sender, WorkResult } from '../../plugin/internal.ts';
+import type { ControllerOptions, DatasourceOptions, Frame, Sender, WorkOptions, WorkResult } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { NO_INBOX, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
-import type { HostedWork, HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus, WorkOrder } from '../hosted/hosted.ts';
+import { COMMAND_TIMEOUT_MS, DATASOURCE_DEFAULTS, NO_INBOX, PluginEnded, frameOf, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
+import type { HostedController, HostedDatasource, HostedWork, HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus, WorkOrder } from '../hosted/hosted.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
+import { iterate } from './generators.ts';
+import type { GeneratorMethod } from './generators.ts';
 import type { SatelliteInstance } from './load.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 import { runWork } from './work.ts';
-import type { WorkMethod } from './work.ts';
 
 export interface SatelliteParts {
   readonly name: string;
@@ -24,7 +25,9 @@ export interface SatelliteParts {
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
-  readonly work: readonly (WorkMethod & { readonly help: string })[];
+  readonly work: readonly (GeneratorMethod<WorkOptions> & { readonly help: string })[];
+  readonly datasources: readonly (GeneratorMethod<DatasourceOptions> & { readonly help: string })[];
+  readonly controllers: readonly (GeneratorMethod<ControllerOptions> & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
@@ -78,13 +81,36 @@ export class Satellite {
   get work(): readonly HostedWork[] {
     if (this.#state.type !== 'running') return [];
     return this.#parts.work.map((work) => ({
-      ...{ type: work.type, help: work.help, payload: work.options.payload ?? 'bytes' },
+      ...{ type: work.name, help: work.help, payload: work.options.payload ?? 'bytes' },
       ...{ maxConcurrent: work.options.maxConcurrent, timeoutMs: work.options.timeoutMs, takesParams: work.options.params !== undefined },
       isReady: true,
       run: (order) => {
         const signal = AbortSignal.any([order.signal, this.#exiting.signal]);
         return this.#runWork(work, { ...order, signal });
       },
+    }));
+  }
+
+  /** The datasources that can be recorded now. */
+  get datasources(): readonly HostedDatasource[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.datasources.map((datasource) => ({
+      ...{ name: datasource.name, help: datasource.help, timeoutMs: undefined, ...DATASOURCE_DEFAULTS },
+      ...defined(datasource.options),
+      readiness: 'ready',
+      // Not counted as a call: a stop or a reload does not wait for it.
+      record: (signal) => this.#frames(datasource, signal, (ends) => [ends]),
+    }));
+  }
+
+  /** The controllers that can be commanded now. */
+  get controllers(): readonly HostedController[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.controllers.map((controller) => ({
+      ...{ name: controller.name, help: controller.help, timeoutMs: COMMAND_TIMEOUT_MS, maxConcurrent: undefined },
+      ...defined(controller.options),
+      readiness: 'ready',
+      command: (frame, signal) => this.#counted(this.#frames(controller, signal, (ends) => [frame, ends])),
     }));
   }
 
@@ -143,7 +169,7 @@ export class Satellite {
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
-    this.#exiting.abort(new RelayError('UNAVAILABLE', `${name} was stopped while the work ran`));
+    this.#exiting.abort(new PluginEnded(`${name} was stopped meanwhile`));
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -184,12 +210,28 @@ export class Satellite {
     return answer;
   }
 
-  async *#runWork(work: WorkMethod, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
-    const { instance, log, watchdog, watched } = this.#parts;
+  async *#runWork(work: GeneratorMethod<WorkOptions>, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
+    const { instance, log } = this.#parts;
+    yield* this.#counted(runWork(work, instance, order, { config: this.#config, log }));
+  }
+
+  /** The frames that a method yields, called with parameters of which one is the signal that ends it. */
+  async *#frames(
+    { name, run }: GeneratorMethod<unknown>,
+    signal: AbortSignal,
+    params: (ends: AbortSignal) => readonly unknown[],
+  ): AsyncGenerator<Frame, void, undefined> {
+    const ends = AbortSignal.any([signal, this.#exiting.signal]);
+    for await (const frame of iterate(name, Reflect.apply(run, this.#parts.instance, params(ends)), ends)) yield frameOf(frame, name, Date.now);
+  }
+
+  /** Counts as a call: a stop or a reload waits for its end. */
+  async *#counted<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item, void, undefined> {
+    const { watchdog, watched } = this.#parts;
     this.#calls++;
     watchdog.begin(watched);
     try {
-      yield* runWork(work, instance, order, { config: this.#config, log });
+      yield* items;
     } finally {
       this.#callEnded();
     }
@@ -215,4 +257,8 @@ export class Satellite {
     this.#state = state;
     this.#parts.events.emit({ type: 'satellite.state', satellite: this.name, state });
   }
+}
+
+function defined<Options extends object>(options: Options): { readonly [Key in keyof Options]: Exclude<Options[Key], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ReturnType<typeof defined<Options>>;
 }
