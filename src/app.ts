@@ -366,7 +366,19 @@ function makeParts(
   };
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
-    new HttpServer({ options, dispatcher, addresses, about, health, work: new WorkBodies({ work, isAdmin }), tokens, logs, clock, date });
+    new HttpServer({
+      options,
+      dispatcher,
+      addresses,
+      about,
+      health,
+      work: new WorkBodies({ work, isAdmin }),
+      recordings: recorder,
+      tokens,
+      logs,
+      clock,
+      date,
+    });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });

@@ -73,7 +73,10 @@ export class Commands {
     const controller = offered('controller', name, this.#parts.controllers());
     if (controller.readiness !== 'ready') throw new RelayError('UNAVAILABLE', `${controller.name}: its plugin does not run`);
     if (frame.payload.length > this.#parts.limits.maxFrameBytes)
-      throw new RelayError('LIMIT', `the frame has ${frame.payload.length} bytes (recordingLimits.maxFrameBytes: ${this.#parts.limits.maxFrameBytes})`);
+      throw new RelayError(
+        'LIMIT',
+        `the frame has ${frame.payload.length} bytes (recordingLimits.maxFrameBytes: ${this.#parts.limits.maxFrameBytes})`,
+      );
     this.#requireRoom(controller);
     const id = randomBytes(16).toString('hex');
     const abort = new AbortController();
@@ -129,7 +132,10 @@ export class Commands {
     try {
       for await (const answer of command(frame, abort.signal)) {
         if (answer.payload.length > limits.maxFrameBytes)
-          throw new RelayError('LIMIT', `${name}: a frame has ${answer.payload.length} bytes (recordingLimits.maxFrameBytes: ${limits.maxFrameBytes})`);
+          throw new RelayError(
+            'LIMIT',
+            `${name}: a frame has ${answer.payload.length} bytes (recordingLimits.maxFrameBytes: ${limits.maxFrameBytes})`,
+          );
         const room = stream.push(answer);
         if (room) await room;
       }
@@ -148,7 +154,8 @@ export class Commands {
   #requireRoom({ name, maxConcurrent = Infinity }: HostedController): void {
     const { maxCommands } = this.#parts.limits;
     const own = [...this.#commands.values()].filter(({ controller, stream }) => controller === name && stream.state.type === 'open');
-    if (own.length >= maxConcurrent) throw new RelayError('UNAVAILABLE', `${name} runs ${own.length} commands already (maxConcurrent); call again later`);
+    if (own.length >= maxConcurrent)
+      throw new RelayError('UNAVAILABLE', `${name} runs ${own.length} commands already (maxConcurrent); call again later`);
     if (this.#commands.size < maxCommands) return;
     const done = [...this.#commands.values()].find(({ isDelivered }) => isDelivered);
     if (!done) throw new RelayError('UNAVAILABLE', `${maxCommands} commands run already (recordingLimits.maxCommands); call again later`);
@@ -158,7 +165,10 @@ export class Commands {
   #find(id: string, caller: Submitter): Running {
     const running = this.#commands.get(id);
     if (running?.caller === caller.id) return running;
-    throw new RelayError('INVALID_PARAMS', `there is no command '${clean(id, 60)}' of yours; it ended over ${LEASE_MS / 1000} s ago, or never began`);
+    throw new RelayError(
+      'INVALID_PARAMS',
+      `there is no command '${clean(id, 60)}' of yours; it ended over ${LEASE_MS / 1000} s ago, or never began`,
+    );
   }
 
   /** Forgets commands whose callers do not ask any more. One timer for all of them. */
@@ -183,4 +193,3 @@ export class Commands {
 export function commandState({ state }: Pick<StreamPage<Frame>, 'state'>): 'running' | 'succeeded' | 'failed' | 'canceled' {
   return state.type === 'open' ? 'running' : state.type === 'ended' ? 'succeeded' : state.type;
 }
-

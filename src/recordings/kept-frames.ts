@@ -161,14 +161,11 @@ export class KeptFrames {
     const about = JSON.stringify([chunk.first, chunk.last, chunk.frames, chunk.bytes]);
     const known = chunks.at(-1)?.number === chunk.number ? chunks.slice(0, -1) : chunks;
     const dropped = this.#excess([...known, chunk]);
-    await this.#parts.store.write(
-      [
-        { type: 'put', table: FRAMES, key, value: lines },
-        { type: 'put', table: INDEX, key, value: Buffer.from(about) },
-        ...removals(name, dropped),
-      ],
-      { durability: 'written' },
-    );
+    await this.#parts.store.write([
+      { type: 'put', table: FRAMES, key, value: lines },
+      { type: 'put', table: INDEX, key, value: Buffer.from(about) },
+      ...removals(name, dropped),
+    ]);
     this.#chunks.set(name, [...known.filter((one) => !dropped.includes(one)), chunk]);
   }
 
@@ -217,10 +214,7 @@ const NO_CHUNK: Chunk = { number: 0, first: 0, last: -Infinity, frames: 0, bytes
 function removals(name: string, chunks: readonly Chunk[]): readonly StoreOperation[] {
   return chunks.flatMap(({ number }) => {
     const key = keyOf(name, number);
-    return [
-      { type: 'delete', table: FRAMES, key } as const,
-      { type: 'delete', table: INDEX, key } as const,
-    ];
+    return [{ type: 'delete', table: FRAMES, key } as const, { type: 'delete', table: INDEX, key } as const];
   });
 }
 

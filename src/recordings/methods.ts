@@ -73,7 +73,11 @@ function operatingMethods({ recorder }: RecordingMethodsParts): readonly Method[
         if (dicts !== undefined && typeof dicts !== 'boolean') throw wrongParams('dicts must be true or false');
         if (store !== undefined && typeof store !== 'boolean') throw wrongParams('store must be true or false');
         if (file !== undefined && typeof file !== 'string') throw wrongParams("file must be a name, such as 'load.ndjson'");
-        const targets = { ...(dicts !== undefined && { dicts }), ...(store !== undefined && { store }), ...(file !== undefined && { file }) };
+        const targets = {
+          ...(dicts !== undefined && { dicts }),
+          ...(store !== undefined && { store }),
+          ...(file !== undefined && { file }),
+        };
         return statusOnWire(await recorder.startRecording(name, targets));
       },
     },
@@ -121,7 +125,8 @@ function readingMethods({ recorder }: RecordingMethodsParts): readonly Method[] 
         const members = ['since', 'until', 'speed', 'next', 'limit', 'waitMs'];
         const { name, since, until, speed = 1, next: cursor, limit, waitMs = 0 } = named('recording.replay', params, members);
         if (cursor !== undefined && typeof cursor !== 'string') throw wrongParams('next must be the next of the last answer');
-        if (typeof speed !== 'number' || !(speed >= 0 && speed <= MAX_SPEED)) throw wrongParams(`speed must be a number from 0 to ${MAX_SPEED}`);
+        if (typeof speed !== 'number' || !(speed >= 0 && speed <= MAX_SPEED))
+          throw wrongParams(`speed must be a number from 0 to ${MAX_SPEED}`);
         const { frames, next, isEnd } = await recorder.replay(name, {
           ...{ since: timeOf('since', since), until: timeOf('until', until), speed, cursor },
           ...{ maxBytes: limitOf(limit), waitMs: waitOf(waitMs), signal: caller.gone },

@@ -98,6 +98,8 @@ interface Kept {
   readonly watchers: Set<() => void>;
   /** The path of its file. */
   file?: string | undefined;
+  /** Resolves when the targets of earlier recordings have ended. */
+  ending: Promise<void>;
 }
 
 const TABLE = 'recordings';
@@ -136,9 +138,11 @@ export class Recorder {
     for (const [name, targets] of this.#awaited) {
       if (!all.has(name)) continue;
       this.#awaited.delete(name);
-      void this.#queue.run(() => this.#start(name, targets)).catch((error: unknown) => {
-        this.#of(name).recording.refuse(reasonOf(error));
-      });
+      void this.#queue
+        .run(() => this.#start(name, targets))
+        .catch((error: unknown) => {
+          this.#of(name).recording.refuse(reasonOf(error));
+        });
     }
     for (const { recording } of this.#recordings.values()) recording.refresh();
   };
@@ -207,7 +211,10 @@ export class Recorder {
   }
 
   /** The frames and states of a recording from a cursor on, as they come. Throws as {@link page} does. */
-  async *events(wanted: string, { from, signal }: { readonly from: string; readonly signal: AbortSignal }): AsyncGenerator<FrameEvent, void> {
+  async *events(
+    wanted: string,
+    { from, signal }: { readonly from: string; readonly signal: AbortSignal },
+  ): AsyncGenerator<FrameEvent, void> {
     const name = this.#nameOf(wanted);
     const kept = this.#of(name);
     let { offset } = this.#offsetOf(kept, from);
@@ -251,6 +258,7 @@ export class Recorder {
   async #start(name: string, targets: RecordingTargets): Promise<void> {
     const kept = this.#of(name, true);
     const { recording, followers } = kept;
+    await kept.ending;
     const opened = await this.#open(kept, targets);
     // A target that is added later gets what comes from then on.
     const from = recording.start() ? recording.first : recording.stream.next;
@@ -288,9 +296,9 @@ export class Recorder {
   }
 
   /** Stops a recording, and its targets once they have everything. */
-  async #end({ recording, followers }: Kept): Promise<void> {
-    await recording.stop();
-    await endAll(followers);
+  async #end(kept: Kept): Promise<void> {
+    await kept.recording.stop();
+    await endTargets(kept);
   }
 
   async #forget(name: string): Promise<void> {
@@ -304,7 +312,14 @@ export class Recorder {
     const limits = [overflow, maxFrames, maxBytes].join(' ');
     const known = this.#recordings.get(name);
     if (known && !(isStarting && source && !known.recording.isWanted && known.limits !== limits)) return known;
-    const { clock, random, log, events, datasources, limits: { maxFrameBytes, maxBufferedBytes } } = this.#parts;
+    const {
+      clock,
+      random,
+      log,
+      events,
+      datasources,
+      limits: { maxFrameBytes, maxBufferedBytes },
+    } = this.#parts;
     const kept: Kept = {
       recording: new Recording(
         {
@@ -318,15 +333,16 @@ export class Recorder {
         },
         { overflow, maxFrames, maxBytes },
       ),
-      ...{ epoch: randomBytes(4).toString('hex'), limits, followers: new Map(), watchers: new Set() },
+      ...{ epoch: randomBytes(4).toString('hex'), limits, followers: new Map(), watchers: new Set(), ending: Promise.resolve() },
     };
     this.#recordings.set(name, kept);
     return kept;
   }
 
   /** It ended by itself, or has failed. One that has failed is tried again with the next run of the relay. */
-  #over({ recording: { name }, followers }: Kept, { type }: RecordingState): void {
-    void endAll(followers);
+  #over(kept: Kept, { type }: RecordingState): void {
+    const { name } = kept.recording;
+    void endTargets(kept);
     if (type === 'idle') void this.#forget(name).catch(() => undefined);
   }
 
@@ -387,10 +403,12 @@ export class Recorder {
   }
 }
 
-async function endAll(followers: Kept['followers']): Promise<void> {
-  const all = [...followers.values()];
-  followers.clear();
-  await Promise.all(all.map((follower) => follower.stop()));
+/** Resolves when the targets have everything and are closed. Never rejects. */
+function endTargets(kept: Kept): Promise<void> {
+  const all = [...kept.followers.values()];
+  kept.followers.clear();
+  kept.ending = Promise.all([kept.ending, ...all.map((follower) => follower.stop())]).then(() => undefined);
+  return kept.ending;
 }
 
 function cursorOf({ epoch }: Kept, offset: number): string {

@@ -166,7 +166,8 @@ export class Recording {
         },
       });
       this.#run = run;
-    } else if (source?.readiness === 'failed') this.#setState({ type: 'failed', reason: 'its plugin has failed; start that by hand (plugin.start)' });
+    } else if (source?.readiness === 'failed')
+      this.#setState({ type: 'failed', reason: 'its plugin has failed; start that by hand (plugin.start)' });
     else this.#wait('its plugin does not run');
   }
 

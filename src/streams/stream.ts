@@ -1,7 +1,17 @@
 /** A stream: one producer, several readers that each begin at any offset, and an end that all of them see. */
 import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, MaybePromise } from '../core/core.ts';
-import type { PageOptions, ReadOptions, StreamCursor, StreamEvent, StreamItem, StreamPage, StreamState, StreamStatus, StreamStorage } from './port.ts';
+import type {
+  PageOptions,
+  ReadOptions,
+  StreamCursor,
+  StreamEvent,
+  StreamItem,
+  StreamPage,
+  StreamState,
+  StreamStatus,
+  StreamStorage,
+} from './port.ts';
 
 /** What a stream depends on. */
 export interface StreamOptions<Item> {

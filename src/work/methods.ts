@@ -66,7 +66,8 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       invoke: async (params, caller) => {
         const submission = onlyMembers('work.submit', params, ['type', 'payload', 'params', 'id', 'node', 'ttl', 'timeoutMs', 'upload']);
         const { type, payload = '', params: given = dictOf(), id, node = 'any', ttl, timeoutMs, upload = false } = submission;
-        if (typeof type !== 'string') throw wrongParams("work.submit needs the member type, such as 'ham.spam:render'; work.types lists all");
+        if (typeof type !== 'string')
+          throw wrongParams("work.submit needs the member type, such as 'ham.spam:render'; work.types lists all");
         if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) throw wrongParams('payload must be base64 or a string');
         if (!isDict(given)) throw wrongParams('params must be a struct');
         if (id !== undefined && typeof id !== 'string') throw wrongParams('id must be a string');
@@ -243,7 +244,8 @@ function requireHere(node: Value, names: readonly string[]): void {
 /** The id of a unit alone, or a struct with it and these other members. */
 function ofUnit(method: string, params: readonly Value[], members: readonly string[]): Dict & { readonly unit: string } {
   const [first] = params;
-  const struct = typeof first === 'string' && params.length === 1 ? dictOf([['unit', first]]) : onlyMembers(method, params, ['unit', ...members]);
+  const struct =
+    typeof first === 'string' && params.length === 1 ? dictOf([['unit', first]]) : onlyMembers(method, params, ['unit', ...members]);
   if (typeof struct.unit !== 'string') throw wrongParams(`${method} needs the id of a unit: ${method}({unit: ID})`);
   return struct as Dict & { readonly unit: string };
 }

@@ -76,7 +76,9 @@ export function frameOf(value: unknown, name: string, now: () => number): Frame 
   if (!isStruct(value)) return refuse(`it yielded ${describeValue(value)}, expected a frame: { type: 'text/plain', payload: 'hello' }`);
   const { source = name, type, timestamp, payload } = value;
   if (typeof source !== 'string' || !isSource(source))
-    return refuse(`the source of a frame must be a text of at most ${MAX_SOURCE} characters without control characters, found ${describeValue(source)}`);
+    return refuse(
+      `the source of a frame must be a text of at most ${MAX_SOURCE} characters without control characters, found ${describeValue(source)}`,
+    );
   if (typeof type !== 'string' || !isMediaType(type))
     return refuse(`the type of a frame must be a media type such as 'application/json', found ${describeValue(type)}`);
   const ms = timestamp === undefined ? now() : millisecondsOf(timestamp);
@@ -96,7 +98,11 @@ const isMediaType = memoize((type: string): boolean => type.length <= MAX_TYPE &
 const isSource = memoize((source: string): boolean => source.length <= MAX_SOURCE && source === clean(source, Infinity));
 
 function millisecondsOf(timestamp: unknown): number | undefined {
-  const ms = Double.is(timestamp) ? timestamp.value : Int64.is(timestamp) || typeof timestamp === 'bigint' ? Number(valueOf(timestamp)) : timestamp;
+  const ms = Double.is(timestamp)
+    ? timestamp.value
+    : Int64.is(timestamp) || typeof timestamp === 'bigint'
+      ? Number(valueOf(timestamp))
+      : timestamp;
   return typeof ms === 'number' && Math.abs(ms) <= MAX_TIMESTAMP ? ms : undefined;
 }
 

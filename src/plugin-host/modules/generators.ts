@@ -37,7 +37,9 @@ export function generatorMethods<Decorator extends keyof GeneratorDecorators>(
     if (typeof run !== 'function') return refuse(`only methods can be ${WHAT[decorator]}`);
     if (!/^[A-Za-z_]\w*$/.test(method)) refuse('a method name has letters, digits and "_", and does not begin with a digit');
     if (methodsWith('Exposed', target).has(method)) refuse('it is @Exposed, too; a call has one answer, so make two methods');
-    const other = (Object.keys(WHAT) as (keyof GeneratorDecorators)[]).find((one) => one !== decorator && methodsWith(one, target).has(method));
+    const other = (Object.keys(WHAT) as (keyof GeneratorDecorators)[]).find(
+      (one) => one !== decorator && methodsWith(one, target).has(method),
+    );
     if (other !== undefined) refuse(`it is @${other}, too; make two methods`);
     return { method, name: `${module}:${method}`, options, run: run as GeneratorMethod<unknown>['run'] };
   });

@@ -6,8 +6,28 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { ControllerOptions, DatasourceOptions, Frame, Sender, WorkOptions, WorkResult } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { COMMAND_TIMEOUT_MS, DATASOURCE_DEFAULTS, NO_INBOX, PluginEnded, frameOf, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
-import type { HostedController, HostedDatasource, HostedWork, HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus, WorkOrder } from '../hosted/hosted.ts';
+import {
+  COMMAND_TIMEOUT_MS,
+  DATASOURCE_DEFAULTS,
+  NO_INBOX,
+  PluginEnded,
+  frameOf,
+  notHandedOver,
+  reasonText,
+  refusal,
+  whereThrown,
+} from '../hosted/hosted.ts';
+import type {
+  HostedController,
+  HostedDatasource,
+  HostedWork,
+  HostEvent,
+  Inbox,
+  RelayPort,
+  SatelliteState,
+  SatelliteStatus,
+  WorkOrder,
+} from '../hosted/hosted.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import { iterate } from './generators.ts';
@@ -222,7 +242,8 @@ export class Satellite {
     params: (ends: AbortSignal) => readonly unknown[],
   ): AsyncGenerator<Frame, void, undefined> {
     const ends = AbortSignal.any([signal, this.#exiting.signal]);
-    for await (const frame of iterate(name, Reflect.apply(run, this.#parts.instance, params(ends)), ends)) yield frameOf(frame, name, Date.now);
+    for await (const frame of iterate(name, Reflect.apply(run, this.#parts.instance, params(ends)), ends))
+      yield frameOf(frame, name, Date.now);
   }
 
   /** Counts as a call: a stop or a reload waits for its end. */

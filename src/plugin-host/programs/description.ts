@@ -128,7 +128,8 @@ function readDatasource(plugin: string, datasource: Value, where: string): Descr
   const { name, help, count } = named(plugin, datasource, where);
   const { overflow = DATASOURCE_DEFAULTS.overflow } = datasource as Dict;
   const policy = FRAME_OVERFLOWS.find((one) => one === overflow);
-  if (policy === undefined) throw new Error(`plugin.describe: ${where}: the overflow of ${name} is not one of ${FRAME_OVERFLOWS.join(', ')}`);
+  if (policy === undefined)
+    throw new Error(`plugin.describe: ${where}: the overflow of ${name} is not one of ${FRAME_OVERFLOWS.join(', ')}`);
   return {
     ...{ name, help, overflow: policy, timeoutMs: count('timeout_ms') },
     maxTimeouts: count('max_timeouts') ?? DATASOURCE_DEFAULTS.maxTimeouts,
@@ -150,8 +151,10 @@ function named(plugin: string, value: Value, where: string) {
   };
   if (!isDict(value)) return refuse('expected a struct');
   const { name, help = '' } = value;
-  if (typeof name !== 'string' || !name.startsWith(`${plugin}:`) || !WORK.test(name)) return refuse(`its name must be '${plugin}:' and a name`);
-  if (typeof help !== 'string' || help.length > MAX_HELP) return refuse(`the help of ${name} is not a text of at most ${MAX_HELP} characters`);
+  if (typeof name !== 'string' || !name.startsWith(`${plugin}:`) || !WORK.test(name))
+    return refuse(`its name must be '${plugin}:' and a name`);
+  if (typeof help !== 'string' || help.length > MAX_HELP)
+    return refuse(`the help of ${name} is not a text of at most ${MAX_HELP} characters`);
   const count = (member: string): number | undefined => {
     const number = value[member];
     if (number === undefined || (Number.isSafeInteger(number) && (number as number) >= 1)) return number as number | undefined;

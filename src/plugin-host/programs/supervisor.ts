@@ -459,8 +459,7 @@ export class Supervisor {
       this.#streams.delete(stream.id);
       stream.close();
       // A process that has ended, or does not know the method, has nothing to end.
-      if (!stream.isEnded && this.state.kind === 'up')
-        void this.send(requestOf(ending, [stream.id]), callTimeoutMs).catch(() => undefined);
+      if (!stream.isEnded && this.state.kind === 'up') void this.send(requestOf(ending, [stream.id]), callTimeoutMs).catch(() => undefined);
     }
   }
 
