@@ -20,6 +20,7 @@ import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
+import { Commands, Recorder, addRecordingMethods } from './recordings/recordings.ts';
 import {
   CustomEndpoint,
   MESSAGE_EVENTS,
@@ -294,7 +295,8 @@ function makeParts(
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): HttpLinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): HttpLinkTransport =>
+    new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
   const node = new OwnNode({ seed: state.nodeSeed, options });
@@ -307,7 +309,16 @@ function makeParts(
     if (fakes || classic === true) return transport(peer);
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
-  const mesh: Mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport, peering: fakes ? undefined : peering });
+  const mesh: Mesh = new Mesh({
+    options,
+    logs,
+    events,
+    clock,
+    random,
+    resolve,
+    transport: peerTransport,
+    peering: fakes ? undefined : peering,
+  });
   const { tokens, isValidToken } = tokensOf(options, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -343,6 +354,14 @@ function makeParts(
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
   addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
+  const recorder = new Recorder({
+    ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
+    ...{ settings: options.recordings, limits: options.recordingLimits, datasources: () => pluginHost.datasources() },
+    send: (recording, dict) => router.send(recording, dict),
+  });
+  const commands = new Commands({ controllers: () => pluginHost.controllers(), limits: options.recordingLimits, clock });
+  events.subscribe(recorder.refresh, ['plugin.state']);
+  addRecordingMethods(dispatcher.registry, { recorder, commands, date });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -370,13 +389,26 @@ function makeParts(
   };
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
-    new HttpServer({ options, dispatcher, addresses, about, health, work: new WorkBodies({ work, isAdmin }), tokens, logs, clock, date });
+    new HttpServer({
+      options,
+      dispatcher,
+      addresses,
+      about,
+      health,
+      work: new WorkBodies({ work, isAdmin }),
+      recordings: recorder,
+      tokens,
+      logs,
+      clock,
+      date,
+    });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recentLogs, node, trust, isOnDisk: fakes === undefined },
+    ...{ http, customEndpoint, programServer, status, work, recorder, commands, recentLogs },
+    ...{ node, trust, isOnDisk: fakes === undefined },
   };
 }
 
@@ -432,7 +464,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recentLogs, node, trust } = parts;
+  const { http, customEndpoint, programServer, work, recorder, commands, recentLogs, node, trust } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -505,6 +537,14 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   // After the plugins that do it, and stopped before them.
   await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+  await steps.start({
+    name: 'recordings',
+    start: () => recorder.start(),
+    stop: async () => {
+      commands.stop();
+      await recorder.stop();
+    },
+  });
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

@@ -8,6 +8,8 @@ export { Lockout } from './lockout.ts';
 export { describeCaller, Access } from './roles.ts';
 export type { Role, Principal, SessionCall, TlsChannel } from './roles.ts';
 export { RateLimits } from './rate-limits.ts';
+export { submitterOf } from './submitter.ts';
+export type { Submitter } from './submitter.ts';
 export { addToken, listTokens, removeToken, TokenFile } from './token-file.ts';
 export type { StoredToken } from './token-file.ts';
 export { accessDefaults, accessShape } from './options.ts';

@@ -10,6 +10,7 @@ import { linkDefaults, linkShape } from '../links/links.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
 import { RelayError } from '../core/core.ts';
 import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginShape } from '../plugin-host/plugin-host.ts';
+import { recordingDefaults, recordingShape } from '../recordings/recordings.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
@@ -41,6 +42,7 @@ export const DEFAULTS: Options = {
   ...relayDefaults,
   ...storeDefaults,
   ...workDefaults,
+  ...recordingDefaults,
   ...logDefaults,
 };
 
@@ -57,6 +59,7 @@ export const SCHEMA = z.strictObject({
   ...relayShape,
   ...storeShape,
   ...workShape,
+  ...recordingShape,
   ...logShape,
 });
 

@@ -4,6 +4,7 @@ import type { IdentityOptions } from '../identity/identity.ts';
 import type { LinkOptions } from '../links/links.ts';
 import type { MeshOptions } from '../mesh/mesh.ts';
 import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugin-host.ts';
+import type { RecordingOptions } from '../recordings/recordings.ts';
 import type { RelayOptions } from '../relay/relay.ts';
 import type { SatelliteOptions } from '../satellites/satellites.ts';
 import type { StateOptions } from '../state/state.ts';
@@ -23,6 +24,7 @@ export type Options = HttpOptions &
   RelayOptions &
   StoreOptions &
   WorkOptions &
+  RecordingOptions &
   LogOptions;
 
 /** What an operator writes: any part of {@link Options}; options that are omitted or undefined have their defaults. */

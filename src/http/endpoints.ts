@@ -10,6 +10,8 @@ import type { XmlType } from './media-type.ts';
 import { answerPage, failPage } from './page-endpoint.ts';
 import type { PageEndpointParts } from './page-endpoint.ts';
 import { answerRest, failRest } from './rest-endpoint.ts';
+import { recordingEndpoints } from './recording-endpoints.ts';
+import type { RecordingEndpointParts } from './recording-endpoints.ts';
 import { robotCalls } from './robot-endpoint.ts';
 import type { RobotEndpointParts } from './robot-endpoint.ts';
 import { workEndpoints } from './work-endpoints.ts';
@@ -18,7 +20,7 @@ import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
 
 /** The table of one server. */
 export function makeEndpoints(
-  parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts & HealthEndpointParts & WorkEndpointParts,
+  parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts & HealthEndpointParts & WorkEndpointParts & RecordingEndpointParts,
 ): readonly Endpoint[] {
   const [calls, keywords] = [rpcCalls(parts), robotCalls(parts)];
   const rpc: Omit<Endpoint, 'path'> = {
@@ -46,6 +48,7 @@ export function makeEndpoints(
     },
     ...healthEndpoints(parts),
     ...workEndpoints(parts),
+    ...recordingEndpoints(parts),
   ];
 }
 

@@ -36,6 +36,7 @@ import { checkRequest, isServerOptions, makeHostCheck, noEndpoint, pathOf, tooLa
 import type { Head, HostCheck } from './request-checks.ts';
 import { makeServer } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
+import type { RecordedFrames } from './recording-endpoints.ts';
 import type { UnitBodies } from './work-endpoints.ts';
 import { TlsWatch, tlsSignature } from './tls.ts';
 import { WrongScheme } from './wrong-scheme.ts';
@@ -84,6 +85,7 @@ export interface HttpServerDependencies {
   readonly about: AboutRelay;
   readonly health: Health;
   readonly work: UnitBodies;
+  readonly recordings: RecordedFrames;
   /** The sources of the tokens that callers may present. */
   readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
@@ -123,7 +125,7 @@ export class HttpServer {
 
   constructor(parts: HttpServerDependencies) {
     this.#parts = parts;
-    const { options, dispatcher, addresses, about, health, work, tokens, logs, clock, date } = parts;
+    const { options, dispatcher, addresses, about, health, work, recordings, tokens, logs, clock, date } = parts;
     // Taken before the files are read, so that a change in between is noticed.
     const certificates = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(
@@ -159,7 +161,7 @@ export class HttpServer {
     this.#endpoints = makeEndpoints({
       ...{ dispatcher, about, health, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
       acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
-      ...{ work, clock, requestTimeoutMs: options.requestTimeoutMs, readers, stopping: this.#stopping.signal },
+      ...{ work, recordings, clock, requestTimeoutMs: options.requestTimeoutMs, readers, stopping: this.#stopping.signal },
     });
     // One untrusted address may use a quarter of the budget, so a quarter has room for one body.
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);

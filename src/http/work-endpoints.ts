@@ -9,6 +9,7 @@ import type { Sendable } from '../values/values.ts';
 import type { Endpoint } from './endpoint.ts';
 import { readRange } from './ranges.ts';
 import { sendProblem, setRemedies, statusOf } from './rejection.ts';
+import { HEADERS, queryOf, sendEvents } from './server-sent-events.ts';
 import { arriving, streamed } from './streamed-bodies.ts';
 import type { StreamedResponses } from './streamed-bodies.ts';
 
@@ -50,9 +51,6 @@ export interface WorkEndpointParts extends StreamedResponses {
 
 // The id of the last event, after which there is nothing to resume.
 const END = 'end';
-// Proxies close a connection without traffic after a minute or more.
-const KEEP_ALIVE_MS = 15_000;
-const HEADERS = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' };
 
 /** Rows for the endpoint table. */
 export function workEndpoints(parts: WorkEndpointParts): readonly Endpoint[] {
@@ -196,67 +194,12 @@ async function answerEvents(parts: WorkEndpointParts, request: FastifyRequest, r
     if (stream !== undefined) await parts.work.size(unit, stream, request.principal);
     // The status by which a browser learns that it need not connect again.
     if (last === END) return await reply.code(204).headers(HEADERS).send();
-    reply.headers({ ...HEADERS, 'x-accel-buffering': 'no' }).type('text/event-stream; charset=utf-8');
-    const pieces = (signal: AbortSignal) => {
-      const wanted = { output: stream, from, signal };
-      return withKeepAlive(parts.work.events(unit, wanted, request.principal), parts.clock);
-    };
-    return await reply.send(streamed(request, reply.raw, parts, request.method === 'HEAD' ? nothing : pieces));
+    return await sendEvents(request, reply, parts, (signal) =>
+      parts.work.events(unit, { output: stream, from, signal }, request.principal),
+    );
   } catch (error) {
     return fail(parts, { request, reply, method: 'work.results', impossible }, error);
   }
-}
-
-const COMMENT = Buffer.from(':\n\n');
-
-/** Events in their format on the wire, and a comment whenever nothing happens for a while. */
-async function* withKeepAlive(
-  events: AsyncIterable<{ readonly type: string; readonly id: string | undefined; readonly data: string }>,
-  clock: Clock,
-): AsyncGenerator<Buffer, void> {
-  const iterator = events[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = iterator.next();
-      let event: Awaited<typeof next> | undefined;
-      while ((event = await within(next, clock)) === undefined) yield COMMENT;
-      if (event.done === true) return;
-      const { type, id, data } = event.value;
-      yield Buffer.from(`event: ${type}\n${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`);
-    }
-  } finally {
-    // It ends by its signal; what it awaits is not waited for here.
-    iterator.return?.().catch(() => undefined);
-  }
-}
-
-/** What the promise resolves to; undefined if that takes too long. */
-async function within<T>(promise: Promise<T>, clock: Clock): Promise<T | undefined> {
-  let cancel = (): void => undefined;
-  const late = new Promise<undefined>((resolve) => {
-    cancel = clock.after(KEEP_ALIVE_MS, () => {
-      resolve(undefined);
-    });
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    cancel();
-  }
-}
-
-/** The parameters of the query, each at most once. */
-function queryOf<Name extends string>({ url }: FastifyRequest, known: readonly Name[]): Readonly<Partial<Record<Name, string>>> {
-  const [, query = ''] = url.split('?', 2);
-  const values: Partial<Record<Name, string>> = {};
-  for (const [key, value] of new URLSearchParams(query)) {
-    const name = known.find((one) => one === key);
-    if (name === undefined)
-      throw new RelayError('INVALID_REQUEST', `the query has no parameter '${clean(key, 40)}'; it may have ${known.join(' and ')}`);
-    if (values[name] !== undefined) throw new RelayError('INVALID_REQUEST', `the query has two parameters ${name}; send one`);
-    values[name] = value;
-  }
-  return values;
 }
 
 function offsetOf(text: string | undefined, name: string): number | undefined {

@@ -18,6 +18,8 @@ import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
 import type {
   HostEvent,
+  HostedController,
+  HostedDatasource,
   HostedPlugin,
   HostedWork,
   Inbox,
@@ -46,6 +48,8 @@ export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hoo
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
 export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export type {
+  HostedController,
+  HostedDatasource,
   HostedWork,
   HostEvent,
   InboxOptions,
@@ -71,10 +75,11 @@ export type {
   ProgramCall,
   ProgramSurroundings,
 } from './programs/programs.ts';
-export type { CallOptions, SendOptions } from '../plugin/internal.ts';
+export type { CallOptions, Frame, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 export { OrphanWatch, findExecutable } from './programs/programs.ts';
-export type { WorkOrder, WorkSource } from './hosted/hosted.ts';
+export { PluginEnded, frameOf } from './hosted/hosted.ts';
+export type { Readiness, WorkOrder, WorkSource } from './hosted/hosted.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
 const LOADED: ReadonlySet<string> = new Set(['ready', 'empty', 'backoff', 'failed', 'not-loaded']);
@@ -250,6 +255,16 @@ export class PluginHost {
   /** The work that all running plugins offer, by type. */
   work(): ReadonlyMap<string, HostedWork> {
     return new Map(this.#registry.all.flatMap(({ work }) => work.map((one) => [one.type, one] as const)));
+  }
+
+  /** The datasources that all running plugins offer, by name. */
+  datasources(): ReadonlyMap<string, HostedDatasource> {
+    return new Map(this.#registry.all.flatMap(({ datasources }) => datasources.map((one) => [one.name, one] as const)));
+  }
+
+  /** The controllers that all running plugins offer, by name. */
+  controllers(): ReadonlyMap<string, HostedController> {
+    return new Map(this.#registry.all.flatMap(({ controllers }) => controllers.map((one) => [one.name, one] as const)));
   }
 
   /** The exposed methods of all running plugins. */

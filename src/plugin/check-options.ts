@@ -6,6 +6,8 @@ import { clean, suggest } from '../core/core.ts';
 import { describeValue, showValue } from '../values/values.ts';
 import { XML_RPC_TYPES } from './metadata.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
+import { FRAME_OVERFLOWS } from './recording.ts';
+import type { ControllerOptions, DatasourceOptions } from './recording.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import { WORK_PAYLOADS } from './work.ts';
 import type { WorkOptions } from './work.ts';
@@ -22,6 +24,14 @@ const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
 const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
 const WORK: Readonly<Record<keyof WorkOptions, true>> = { payload: true, maxConcurrent: true, timeoutMs: true, params: true };
+const DATASOURCE: Readonly<Record<keyof DatasourceOptions, true>> = {
+  timeoutMs: true,
+  maxTimeouts: true,
+  overflow: true,
+  maxFrames: true,
+  maxBytes: true,
+};
+const CONTROLLER: Readonly<Record<keyof ControllerOptions, true>> = { timeoutMs: true, maxConcurrent: true };
 
 const ISOLATIONS: readonly string[] = ['inline', 'child'];
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
@@ -47,6 +57,16 @@ export function refusalOfExposed(options: unknown): Refusal {
 /** As {@link refusalOfSatellite}. */
 export function refusalOfWork(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(WORK)) ?? whyWrongWork(options as Record<keyof WorkOptions, unknown>));
+}
+
+/** As {@link refusalOfSatellite}. */
+export function refusalOfDatasource(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(DATASOURCE)) ?? whyWrongDatasource(options as Record<keyof DatasourceOptions, unknown>));
+}
+
+/** As {@link refusalOfSatellite}. */
+export function refusalOfController(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(CONTROLLER)) ?? whyWrongController(options as Record<keyof ControllerOptions, unknown>));
 }
 
 function refusal(reason: string | undefined): Refusal {
@@ -86,11 +106,33 @@ function whyWrong({ params, returns, schema, access }: Record<keyof ExposedOptio
 function whyWrongWork({ payload, maxConcurrent, timeoutMs, params }: Record<keyof WorkOptions, unknown>): string | undefined {
   if (payload !== undefined && !(WORK_PAYLOADS as readonly unknown[]).includes(payload))
     return `payload: found ${showValue(payload)}, expected one of ${WORK_PAYLOADS.join(', ')}`;
-  if (maxConcurrent !== undefined && !(Number.isSafeInteger(maxConcurrent) && (maxConcurrent as number) >= 1))
-    return `maxConcurrent: found ${showValue(maxConcurrent)}, expected a number of units from 1 on`;
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0))
-    return `timeoutMs: found ${showValue(timeoutMs)}, expected ms, or Infinity`;
-  return whyNoSchema('params', params);
+  return whyNoCount('maxConcurrent', maxConcurrent, 'units') ?? whyNoMs('timeoutMs', timeoutMs) ?? whyNoSchema('params', params);
+}
+
+function whyWrongDatasource(options: Record<keyof DatasourceOptions, unknown>): string | undefined {
+  const { timeoutMs, maxTimeouts, overflow, maxFrames, maxBytes } = options;
+  if (overflow !== undefined && !(FRAME_OVERFLOWS as readonly unknown[]).includes(overflow))
+    return `overflow: found ${showValue(overflow)}, expected one of ${FRAME_OVERFLOWS.join(', ')}`;
+  return (
+    whyNoMs('timeoutMs', timeoutMs) ??
+    whyNoCount('maxTimeouts', maxTimeouts, 'timeouts') ??
+    whyNoCount('maxFrames', maxFrames, 'frames') ??
+    whyNoCount('maxBytes', maxBytes, 'bytes')
+  );
+}
+
+function whyWrongController({ timeoutMs, maxConcurrent }: Record<keyof ControllerOptions, unknown>): string | undefined {
+  return whyNoMs('timeoutMs', timeoutMs) ?? whyNoCount('maxConcurrent', maxConcurrent, 'commands');
+}
+
+function whyNoCount(option: string, value: unknown, what: string): string | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return undefined;
+  return `${option}: found ${showValue(value)}, expected a number of ${what} from 1 on`;
+}
+
+function whyNoMs(option: string, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === 'number' && value > 0)) return undefined;
+  return `${option}: found ${showValue(value)}, expected ms, or Infinity`;
 }
 
 function whyWrongAccess(access: unknown): string | undefined {

@@ -1,9 +1,17 @@
 /** The decorators for plugin authors. Each works with and without parentheses: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
-import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite, refusalOfWork } from './check-options.ts';
+import {
+  refusalOfController,
+  refusalOfDatasource,
+  refusalOfExposed,
+  refusalOfRelayPlugin,
+  refusalOfSatellite,
+  refusalOfWork,
+} from './check-options.ts';
 import { markInjectable, markInjected, markMethod, markMethodOf, markRelayPlugin, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, MethodDecorators, SatelliteOptions } from './metadata.ts';
 import type { Refusal } from './check-options.ts';
+import type { ControllerOptions, DatasourceOptions } from './recording.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { WorkOptions } from './work.ts';
 
@@ -64,6 +72,29 @@ export function Work(method: (this: never, ...params: never[]) => unknown, conte
 export function Work(options?: WorkOptions): MethodDecorator;
 export function Work(first?: object, second?: Place): MethodDecorator | undefined {
   return decorate('Work', refusalOfWork, first, second);
+}
+
+/**
+ * Makes an async generator a datasource, which can be recorded as `package.module:method`. It is called with an AbortSignal when a recording
+ * starts; each `yield` (a `NewFrame`) is a frame for all subscribers, its return ends the recording, and an error that it throws has it
+ * started again after a while. Its doc comment is its help.
+ */
+export function Datasource(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+export function Datasource(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+export function Datasource(options?: DatasourceOptions): MethodDecorator;
+export function Datasource(first?: object, second?: Place): MethodDecorator | undefined {
+  return decorate('Datasource', refusalOfDatasource, first, second);
+}
+
+/**
+ * Makes an async generator a controller, which can be commanded as `package.module:method`. It is called with the `Frame` of the command and
+ * an AbortSignal; each `yield` (a `NewFrame`) is a frame for the caller of this command alone. Its doc comment is its help.
+ */
+export function Controller(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+export function Controller(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+export function Controller(options?: ControllerOptions): MethodDecorator;
+export function Controller(first?: object, second?: Place): MethodDecorator | undefined {
+  return decorate('Controller', refusalOfController, first, second);
 }
 
 /** Where a decorator of a method is: its name in the form of TypeScript, a context in that of ECMAScript. */

@@ -6,6 +6,8 @@ export { LOGGER, isLoggerType, loggerFor } from './logger.ts';
 export type { Logger } from './logger.ts';
 export { injectedTokensOf, isInjectable, methodsWith, relayPluginOptionsOf, satelliteOptionsOf } from './metadata.ts';
 export type { AnyClass, ExposedOptions, InjectionToken, SatelliteInbox, SatelliteOptions, XmlRpcType } from './metadata.ts';
+export { FRAME_OVERFLOWS } from './recording.ts';
+export type { ControllerOptions, DatasourceOptions, Frame, NewFrame } from './recording.ts';
 export type { HookContext, HookPlace, RelayHooks, RelayPluginOptions } from './relay-plugin.ts';
 export type { StandardSchema } from './schema.ts';
 export { WORK_PAYLOADS } from './work.ts';

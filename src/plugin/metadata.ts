@@ -1,6 +1,7 @@
 /** What the decorators record on a class, and how the plugin host reads it, even if another copy of this package recorded it. */
 import type { AccessClass } from '../core/core.ts';
 import type { Dict } from '../values/values.ts';
+import type { ControllerOptions, DatasourceOptions } from './recording.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
 import type { WorkOptions } from './work.ts';
@@ -85,6 +86,8 @@ export interface ExposedOptions {
 export interface MethodDecorators {
   Exposed: ExposedOptions;
   Work: WorkOptions;
+  Datasource: DatasourceOptions;
+  Controller: ControllerOptions;
 }
 
 /** The options of one decorator by the name of the method that it decorates. */
@@ -95,6 +98,8 @@ const RELAY_PLUGIN = Symbol.for('co2-relay.relay-plugin');
 const METHOD_MARKS: Readonly<Record<keyof MethodDecorators, symbol>> = {
   Exposed: Symbol.for('co2-relay.exposed'),
   Work: Symbol.for('co2-relay.work'),
+  Datasource: Symbol.for('co2-relay.datasource'),
+  Controller: Symbol.for('co2-relay.controller'),
 };
 const INJECTED = Symbol.for('co2-relay.inject');
 const INJECTABLE = Symbol.for('co2-relay.injectable');

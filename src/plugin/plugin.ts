@@ -1,10 +1,12 @@
 /** PUBLIC: everything that plugin authors import from 'co2-relay'. */
-export { Exposed, Inject, Injectable, RelayPlugin, Satellite, Work } from './decorators.ts';
+export { Controller, Datasource, Exposed, Inject, Injectable, RelayPlugin, Satellite, Work } from './decorators.ts';
 export { Plugin } from './base.ts';
 export type { CallOptions, SendOptions } from './base.ts';
 export { Context } from './context.ts';
 export { LOGGER, Logger } from './logger.ts';
 export type { ExposedOptions, SatelliteInbox, SatelliteOptions, XmlRpcType } from './metadata.ts';
+export { Frame } from './recording.ts';
+export type { ControllerOptions, DatasourceOptions, NewFrame } from './recording.ts';
 export type { HookContext, HookPlace, HookResult, RelayHooks, RelayPluginOptions } from './relay-plugin.ts';
 export type { StandardSchema } from './schema.ts';
 export { Dict, Double, Int64 } from '../values/values.ts';

@@ -5,6 +5,7 @@ export { CustomEndpoint } from './custom-endpoint.ts';
 export { customTransport } from './custom-transport.ts';
 export { logEvents } from './event-log.ts';
 export { MESSAGE_EVENTS } from './message-events.ts';
+export type { RecordingEvent } from './recording-events.ts';
 export type { WorkEvent } from './work-events.ts';
 export type { MessageEvent } from './message-events.ts';
 export { addBasicMethods } from './methods/basic.ts';

@@ -12,4 +12,5 @@ export type { MethodDescription } from './introspection.ts';
 export { MethodRegistry, oneStruct } from './method-registry.ts';
 export type { HostedMethod, Method } from './method-registry.ts';
 export { refuseNesting } from './nested-calls.ts';
+export { isCount, onlyMembers, waitOf, wrongParams } from './params.ts';
 export { writeOptionsShape } from './write-options.ts';

@@ -58,6 +58,12 @@ export interface StreamPage<Item> {
   readonly state: StreamState;
 }
 
+/** A reader that polls; see `Stream.cursor`. */
+export interface StreamCursor<Item> {
+  page(options?: PageOptions): Promise<StreamPage<Item>>;
+  close(): void;
+}
+
 /** What is read, and until when. */
 export interface ReadOptions {
   /** Where to begin. Default 0, the first item. */

@@ -1,7 +1,17 @@
 /** A stream: one producer, several readers that each begin at any offset, and an end that all of them see. */
 import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, MaybePromise } from '../core/core.ts';
-import type { PageOptions, ReadOptions, StreamEvent, StreamItem, StreamPage, StreamState, StreamStatus, StreamStorage } from './port.ts';
+import type {
+  PageOptions,
+  ReadOptions,
+  StreamCursor,
+  StreamEvent,
+  StreamItem,
+  StreamPage,
+  StreamState,
+  StreamStatus,
+  StreamStorage,
+} from './port.ts';
 
 /** What a stream depends on. */
 export interface StreamOptions<Item> {
@@ -156,6 +166,25 @@ export class Stream<Item> {
     this.#missed += missed;
     const next = items.at(-1)?.next ?? from;
     return { items, next, missed, state: this.#isRead(next) ? this.#state : { type: 'open' } };
+  }
+
+  /**
+   * A reader that polls, for whom a producer waits where items are not dropped: each page releases what comes before its `from`. `close`
+   * ends it.
+   */
+  cursor(): StreamCursor<Item> {
+    const position: Position = { offset: 0 };
+    this.#positions.add(position);
+    return {
+      page: (options = {}) => {
+        this.#move(position, Math.max(position.offset, options.from ?? 0));
+        return this.page(options);
+      },
+      close: () => {
+        this.#positions.delete(position);
+        this.#changed();
+      },
+    };
   }
 
   /** True if nothing comes after this offset any more. */

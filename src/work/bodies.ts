@@ -1,9 +1,10 @@
 /** Payloads and results of units as plain bytes and as events, for the HTTP server. */
-import type { Principal } from '../access/access.ts';
+import { submitterOf } from '../access/access.ts';
+import type { Principal, Submitter } from '../access/access.ts';
 import type { Sendable } from '../values/values.ts';
 import { writeJson } from '../json/json.ts';
-import { submitterOf, unitOnWire, valueOf } from './methods.ts';
-import type { Submitter, Unit } from './unit.ts';
+import { unitOnWire, valueOf } from './methods.ts';
+import type { Unit } from './unit.ts';
 import { isFinal } from './unit.ts';
 import type { Work } from './work-units.ts';
 

@@ -1,7 +1,9 @@
 /** The wire methods `work.*`. */
+import { isCount, onlyMembers, waitOf, wrongParams } from '../rpc/rpc.ts';
 import type { Caller, Method, MethodRegistry } from '../rpc/rpc.ts';
-import { describeCaller } from '../access/access.ts';
-import { RelayError, clean } from '../core/core.ts';
+import { submitterOf } from '../access/access.ts';
+import type { Submitter } from '../access/access.ts';
+import { clean } from '../core/core.ts';
 import { readJson } from '../json/json.ts';
 import { Double, dictOf, isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
@@ -9,7 +11,7 @@ import type { Executor } from './executor.ts';
 import type { OutputItem } from './output.ts';
 import { shownParams } from './secrets.ts';
 import { reasonOfState } from './unit.ts';
-import type { Submitter, Unit } from './unit.ts';
+import type { Unit } from './unit.ts';
 import type { Work } from './work-units.ts';
 
 export interface WorkMethodsParts {
@@ -25,7 +27,6 @@ export interface WorkMethodsParts {
 type Struct = Readonly<Record<string, Sendable>>;
 
 const DEFAULT_WAIT_MS = 0;
-const MAX_WAIT_MS = 60_000;
 const DEFAULT_LIMIT = 256 * 1024;
 // As XML-RPC, bytes take a third more; the answer stays below the default limit on a body.
 const MAX_LIMIT = 4 * 1024 * 1024;
@@ -53,7 +54,7 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       help: 'Lists the types of work that can be submitted here: [{type, help, payload, params, outputs, max_concurrent, timeout_ms, is_ready, version, running, pending}]. version is that of the plugin; running and pending are numbers of units of everybody.',
       signatures: [['array'], ['array', 'struct']],
       invoke: (params) => {
-        only('work.types', params, []);
+        onlyMembers('work.types', params, []);
         return work.types().map((executor) => typeOnWire(executor, work, plugins()));
       },
     },
@@ -64,13 +65,14 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       signatures: [['struct', 'struct']],
       paramNames: ['work'],
       invoke: async (params, caller) => {
-        const submission = only('work.submit', params, ['type', 'payload', 'params', 'id', 'node', 'ttl', 'timeoutMs', 'upload']);
+        const submission = onlyMembers('work.submit', params, ['type', 'payload', 'params', 'id', 'node', 'ttl', 'timeoutMs', 'upload']);
         const { type, payload = '', params: given = dictOf(), id, node = 'any', ttl, timeoutMs, upload = false } = submission;
-        if (typeof type !== 'string') throw wrong("work.submit needs the member type, such as 'ham.spam:render'; work.types lists all");
-        if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) throw wrong('payload must be base64 or a string');
-        if (!isDict(given)) throw wrong('params must be a struct');
-        if (id !== undefined && typeof id !== 'string') throw wrong('id must be a string');
-        if (typeof upload !== 'boolean') throw wrong('upload must be true or false');
+        if (typeof type !== 'string')
+          throw wrongParams("work.submit needs the member type, such as 'ham.spam:render'; work.types lists all");
+        if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) throw wrongParams('payload must be base64 or a string');
+        if (!isDict(given)) throw wrongParams('params must be a struct');
+        if (id !== undefined && typeof id !== 'string') throw wrongParams('id must be a string');
+        if (typeof upload !== 'boolean') throw wrongParams('upload must be true or false');
         requireHere(node, self());
         const unit = await work.submit(
           {
@@ -89,8 +91,8 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       signatures: [['array'], ['array', 'struct']],
       paramNames: ['options'],
       invoke: (params, caller) => {
-        const { state, type, limit = DEFAULT_LISTED } = only('work.list', params, ['state', 'type', 'limit']);
-        if (!isCount(limit, 1, MAX_LISTED)) throw wrong(`limit must be an integer from 1 to ${MAX_LISTED}`);
+        const { state, type, limit = DEFAULT_LISTED } = onlyMembers('work.list', params, ['state', 'type', 'limit']);
+        if (!isCount(limit, 1, MAX_LISTED)) throw wrongParams(`limit must be an integer from 1 to ${MAX_LISTED}`);
         const units = work
           .list(seer(parts, caller))
           .filter((unit) => (state ?? unit.state.type) === unit.state.type && (type ?? unit.type) === unit.type);
@@ -135,9 +137,9 @@ function resultMethods(parts: WorkMethodsParts): readonly Method[] {
       invoke: async (params, caller) => {
         const asked = ofUnit('work.results', params, ['stream', 'offset', 'limit', 'waitMs']);
         const { unit: id, stream, offset = 0, limit = DEFAULT_LIMIT, waitMs = DEFAULT_WAIT_MS } = asked;
-        if (stream !== undefined && typeof stream !== 'string') throw wrong('stream must be a string: results, stdout or stderr');
-        if (!isCount(offset, 0, Number.MAX_SAFE_INTEGER)) throw wrong('offset must be a number of bytes');
-        if (!isCount(limit, 1, MAX_LIMIT)) throw wrong(`limit must be a number of bytes from 1 to ${MAX_LIMIT}`);
+        if (stream !== undefined && typeof stream !== 'string') throw wrongParams('stream must be a string: results, stdout or stderr');
+        if (!isCount(offset, 0, Number.MAX_SAFE_INTEGER)) throw wrongParams('offset must be a number of bytes');
+        if (!isCount(limit, 1, MAX_LIMIT)) throw wrongParams(`limit must be a number of bytes from 1 to ${MAX_LIMIT}`);
         const wait = waitOf(waitMs);
         const unit = await work.leaving(work.find(id, seer(parts, caller)), ['pending'], wait, caller.gone);
         if (unit.state.type === 'pending')
@@ -189,14 +191,6 @@ function endingMethods(parts: WorkMethodsParts): readonly Method[] {
       },
     },
   ];
-}
-
-/** Who submits: everybody with the same token, the same plugin, every program of this machine without a token, or one address. */
-export function submitterOf(caller: Pick<Caller, 'role' | 'address'> & Parameters<typeof describeCaller>[0]): Submitter {
-  const { role, address } = caller;
-  const text = clean(describeCaller(caller), 200);
-  if (role.kind === 'token' || role.kind === 'plugin') return { id: `${role.kind}:${role.name}`, text };
-  return { id: role.kind === 'local' ? 'local' : `${role.kind}:${address}`, text };
 }
 
 function typeOnWire(executor: Executor, work: Work, plugins: ReturnType<WorkMethodsParts['plugins']>): Struct {
@@ -262,44 +256,22 @@ export function valueOf({ kind, bytes }: OutputItem): Sendable {
 const BRACE = '{'.charCodeAt(0);
 
 function requireHere(node: Value, names: readonly string[]): void {
-  if (typeof node !== 'string') throw wrong('node must be a string');
+  if (typeof node !== 'string') throw wrongParams('node must be a string');
   if (node === 'any' || names.includes(node)) return;
-  throw wrong(`no route to node '${clean(node, 100)}' (known: ${names.join(', ')}); work runs on this relay only`);
-}
-
-/** The only parameter, a struct with no other members than these. */
-function only(method: string, params: readonly Value[], members: readonly string[]): Dict {
-  const [struct = dictOf(), ...more] = params;
-  if (!isDict(struct) || more.length > 0) throw wrong(`${method} takes one struct`);
-  const unknown = Object.keys(struct).find((name) => !members.includes(name));
-  if (unknown !== undefined)
-    throw wrong(`${method} has no member '${clean(unknown, 60)}'; its members are ${members.join(', ') || 'none'}`);
-  return struct;
+  throw wrongParams(`no route to node '${clean(node, 100)}' (known: ${names.join(', ')}); work runs on this relay only`);
 }
 
 /** The id of a unit alone, or a struct with it and these other members. */
 function ofUnit(method: string, params: readonly Value[], members: readonly string[]): Dict & { readonly unit: string } {
   const [first] = params;
-  const struct = typeof first === 'string' && params.length === 1 ? dictOf([['unit', first]]) : only(method, params, ['unit', ...members]);
-  if (typeof struct.unit !== 'string') throw wrong(`${method} needs the id of a unit: ${method}({unit: ID})`);
+  const struct =
+    typeof first === 'string' && params.length === 1 ? dictOf([['unit', first]]) : onlyMembers(method, params, ['unit', ...members]);
+  if (typeof struct.unit !== 'string') throw wrongParams(`${method} needs the id of a unit: ${method}({unit: ID})`);
   return struct as Dict & { readonly unit: string };
 }
 
 function msOf(name: string, value: Value | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number' && value > 0 && value <= MAX_MS) return value;
-  throw wrong(`${name} must be ms, from 1 to ${MAX_MS}`);
-}
-
-function waitOf(value: Value): number {
-  if (isCount(value, 0, MAX_WAIT_MS)) return value;
-  throw wrong(`waitMs must be an integer from 0 to ${MAX_WAIT_MS}`);
-}
-
-function isCount(value: Value | undefined, from: number, to: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= from && value <= to;
-}
-
-function wrong(text: string): RelayError {
-  return new RelayError('INVALID_PARAMS', text);
+  throw wrongParams(`${name} must be ms, from 1 to ${MAX_MS}`);
 }

@@ -1,4 +1,5 @@
 /** A unit of work as plain data: what was submitted, its state, and which states may follow each other. */
+import type { Submitter } from '../access/access.ts';
 
 /** The states of a unit. The last five are final. */
 export type UnitState =
@@ -19,14 +20,6 @@ export interface ProcessMark {
   readonly startTime?: string | undefined;
   /** Of the machine since its last start; undefined where the system does not tell. */
   readonly bootId?: string | undefined;
-}
-
-/** Who submitted a unit. Only they, and admins, see it. */
-export interface Submitter {
-  /** `token:ci`, `plugin:ham.spam`, `local`. */
-  readonly id: string;
-  /** For people: `token ci at 192.0.2.1`. */
-  readonly text: string;
 }
 
 /** A unit of work. Times are ms since 1970. */

@@ -1,6 +1,7 @@
 /** Units of work on this relay: submitted, queued, run, and kept with their results until they are released or cleaned up. */
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Submitter } from '../access/access.ts';
 import { clean, reasonOf, RelayError, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
@@ -24,7 +25,7 @@ import { ParamsSeal } from './secrets.ts';
 import { CANCELED, MAX_STORED_PAYLOAD, PAYLOAD, UnitRun } from './unit-run.ts';
 import type { OpenOutput, UnitRunParts } from './unit-run.ts';
 import { isFinal } from './unit.ts';
-import type { Submitter, Unit, UnitState } from './unit.ts';
+import type { Unit, UnitState } from './unit.ts';
 import { Units } from './units.ts';
 
 /** A request to do work. */

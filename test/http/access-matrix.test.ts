@@ -36,6 +36,9 @@ const CLASS_OF = new Map<string, AccessClass>([
     (word) => [`plugin.${word}`, 'admin'] as const,
   ),
   ...['dead_letters', 'replay', 'drop_letter'].map((word) => [`plugin.${word}`, 'admin'] as const),
+  ...['list', 'get', 'start', 'stop', 'subscribe', 'replay', 'command', 'frames', 'cancel'].map(
+    (word) => [`recording.${word}`, 'call'] as const,
+  ),
   ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release'].map((word) => [`work.${word}`, 'call'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],

@@ -11,7 +11,7 @@ const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
  */
 const HOST = ['hosted', 'durable', 'pipe', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
 const PARTS = ['plugin-host', 'mesh', 'satellites'];
-const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recording', 'services', 'http', 'metrics', 'config'];
+const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recordings', 'services', 'http', 'metrics', 'config'];
 
 /** Directory -> the directories that it may import. */
 const TABLE: Readonly<Record<string, readonly string[]>> = {
@@ -49,7 +49,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   satellites: FLOW,
   relay: [...FLOW, ...PARTS],
   work: [...FLOW, ...PARTS, 'relay'],
-  recording: [...FLOW, ...PARTS, 'relay'],
+  recordings: [...FLOW, ...PARTS, 'relay'],
   services: [...FLOW, ...PARTS, 'relay'],
   http: [...FLOW, 'relay'],
   metrics: [...FLOW, ...PARTS, 'relay'],

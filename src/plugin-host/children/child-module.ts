@@ -8,17 +8,19 @@ import type { Clock, Log } from '../../core/core.ts';
 import { NO_EVENTS } from '../../events/events.ts';
 import { snapshotOf, registerLoader, trackModules } from '../../loader/loader.mjs';
 import type { Verdict } from '../../message/message.ts';
-import { dictOf, freezeDict, isDict, shareDict, showValue } from '../../values/values.ts';
+import type { Frame } from '../../plugin/internal.ts';
+import { Double, dictOf, freezeDict, isDict, shareDict, showValue } from '../../values/values.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
-import { placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
+import { frameOf, placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { PluginProblem, RelayPort } from '../hosted/hosted.ts';
 import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, noSatellitesProblem } from '../modules/internal.ts';
 import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/internal.ts';
 import { accountOnWire } from './job.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
-import { pushResults } from './push-results.ts';
+import { pushItems } from './push-items.ts';
+import type { PushedItem } from './push-items.ts';
 import type { ChildMethod } from './server.ts';
 
 export interface ChildModuleParts {
@@ -45,8 +47,9 @@ export class ChildModule {
   readonly #methods = new Map<string, ChildMethod>();
   /** The contexts of the deliveries in progress. */
   readonly #contexts = new Set<DeliveryContext>();
-  /** What cancels each unit of work in progress, by the id of its stream. */
-  readonly #work = new Map<string, AbortController>();
+  /** What ends each unit of work, recording and command in progress, by the id of its stream. */
+  readonly #streams = new Map<string, AbortController>();
+  #isStopping = false;
   #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
@@ -124,11 +127,15 @@ export class ChildModule {
     const satellites = this.#satellites;
     const methods = satellites.flatMap((one) => one.methods);
     const work = satellites.flatMap((one) => one.work);
+    const datasources = satellites.flatMap((one) => one.datasources);
+    const controllers = satellites.flatMap((one) => one.controllers);
     return {
       capabilities: [
         ...(satellites.some(({ inbox }) => inbox) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
         ...(work.length > 0 ? ['work'] : []),
+        ...(datasources.length > 0 ? ['datasource'] : []),
+        ...(controllers.length > 0 ? ['controller'] : []),
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
@@ -137,10 +144,17 @@ export class ChildModule {
         ...{ name, help, access, params: paramNames },
         ...(signature === undefined ? {} : { signature }),
       })),
-      work: work.map(({ type, help, options: { payload = 'bytes', maxConcurrent, timeoutMs = Infinity, params } }) => ({
+      work: work.map(({ name: type, help, options: { payload = 'bytes', maxConcurrent, timeoutMs = Infinity, params } }) => ({
         ...{ type, help, payload, takes_params: params !== undefined },
         ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent }),
         ...(timeoutMs === Infinity ? {} : { timeout_ms: timeoutMs }),
+      })),
+      datasources: datasources.map(({ name, help, options: { timeoutMs, maxTimeouts, overflow, maxFrames, maxBytes } }) => ({
+        ...{ name, help, ...finite({ timeout_ms: timeoutMs, max_timeouts: maxTimeouts, max_frames: maxFrames, max_bytes: maxBytes }) },
+        ...(overflow === undefined ? {} : { overflow }),
+      })),
+      controllers: controllers.map(({ name, help, options: { timeoutMs, maxConcurrent } }) => ({
+        ...{ name, help, ...finite({ timeout_ms: timeoutMs, max_concurrent: maxConcurrent }) },
       })),
     };
   }
@@ -170,23 +184,47 @@ export class ChildModule {
     const source = Buffer.isBuffer(payload) ? { bytes: payload } : typeof path === 'string' ? { path } : undefined;
     if (typeof stream !== 'string' || typeof unit !== 'string' || !source || !isDict(params))
       throw new RelayError('INVALID_PARAMS', 'plugin.execute takes the type of the work, and a struct of the unit');
-    const canceling = new AbortController();
-    this.#work.set(stream, canceling);
-    const order = { unit, params, payload: source, submitter: typeof submitter === 'string' ? submitter : '', signal: canceling.signal };
-    const push = (items: readonly Sendable[], options: Record<string, Sendable>): Promise<Value> =>
-      this.#parts.client.call('relay.push_items', [stream, items, options]);
-    void pushResults(work.run(order), push, (error) => this.explain(error), canceling)
-      .catch((error: unknown) => {
-        this.#parts.log.error(`${work.type}: the results of unit ${clean(unit)} cannot be pushed: ${reasonOf(error)}`);
-      })
-      .finally(() => this.#work.delete(stream));
+    const order = { unit, params, payload: source, submitter: typeof submitter === 'string' ? submitter : '' };
+    this.#push(`the results of unit ${clean(unit)} of ${work.type}`, stream, (signal) => work.run({ ...order, signal }));
     return true;
   }
 
-  /** The relay's `plugin.cancel(stream)`: ends a unit of work. */
-  cancel([stream]: readonly Value[]): boolean {
-    if (typeof stream === 'string') this.#work.get(stream)?.abort(new RelayError('UNAVAILABLE', 'the work was canceled'));
+  /** The relay's `plugin.start_record(name, {stream})`: begins a recording, whose frames are pushed. */
+  startRecord([name, job]: readonly Value[]): boolean {
+    const datasource = this.#version?.datasources.find((one) => one.name === name);
+    if (!datasource) throw new RelayError('NO_SUCH_METHOD', `there is no datasource ${showValue(name)} here`);
+    const stream = streamOf('plugin.start_record', job);
+    this.#push(`the frames of ${datasource.name}`, stream, (signal) => onWire(datasource.record(signal)), true);
     return true;
+  }
+
+  /** The relay's `plugin.command(name, frame, {stream})`: begins a command, whose frames are pushed. */
+  command([name, frame, job]: readonly Value[]): boolean {
+    const controller = this.#version?.controllers.find((one) => one.name === name);
+    if (!controller) throw new RelayError('NO_SUCH_METHOD', `there is no controller ${showValue(name)} here`);
+    const sent = frameOf(frame, controller.name, Date.now);
+    this.#push(`the frames of ${controller.name}`, streamOf('plugin.command', job), (signal) => onWire(controller.command(sent, signal)));
+    return true;
+  }
+
+  /** The relay's `plugin.cancel(stream)` and `plugin.stop_record(stream)`: ends a unit of work, a command or a recording. */
+  cancel([stream]: readonly Value[]): boolean {
+    if (typeof stream === 'string') this.#streams.get(stream)?.abort(new RelayError('UNAVAILABLE', 'it was canceled'));
+    return true;
+  }
+
+  /** Pushes items to a stream of the relay until they end, or the relay wants no more. */
+  #push(what: string, stream: string, items: (signal: AbortSignal) => AsyncIterable<PushedItem>, isInterruptible = false): void {
+    const canceling = new AbortController();
+    this.#streams.set(stream, canceling);
+    const push = (batch: readonly Sendable[], options: Record<string, Sendable>): Promise<Value> =>
+      // The end of this process says that a recording was interrupted; an error would be taken for one of the datasource.
+      this.#isStopping && isInterruptible ? Promise.resolve(false) : this.#parts.client.call('relay.push_items', [stream, batch, options]);
+    void pushItems(items(canceling.signal), push, (error) => this.explain(error), canceling)
+      .catch((error: unknown) => {
+        this.#parts.log.error(`${what} cannot be pushed: ${reasonOf(error)}`);
+      })
+      .finally(() => this.#streams.delete(stream));
   }
 
   /** The state for {@link restore} of the next version: the result of each `handover`, by satellite. */
@@ -203,6 +241,7 @@ export class ChildModule {
 
   /** Exits the satellites in reverse order. Never rejects. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     await this.#version?.exit();
     this.#methods.clear();
     for (const context of this.#contexts) context.abort(new RelayError('UNAVAILABLE', 'the relay stops'));
@@ -281,6 +320,23 @@ export class ChildModule {
     const members = Object.entries(sent).filter(([name]) => name !== 'co2' && name !== 'host_id' && name !== 'client_address');
     return freezeDict(dictOf([['host_id', hostId], ['client_address', [host, port]], ...members]));
   }
+}
+
+/** The id of the stream to which a process is to push. */
+function streamOf(method: string, job: Value | undefined): string {
+  const { stream } = isDict(job) ? job : dictOf();
+  if (typeof stream === 'string') return stream;
+  throw new RelayError('INVALID_PARAMS', `${method} needs a struct with the id of a stream`);
+}
+
+/** Frames as structs. Their time is a double, since it exceeds 32 bits. */
+async function* onWire(frames: AsyncIterable<Frame>): AsyncGenerator<PushedItem, void, undefined> {
+  for await (const { source, type, timestamp, payload } of frames) yield { source, type, timestamp: new Double(timestamp), payload };
+}
+
+/** The members that are numbers other than Infinity, which cannot be sent. */
+function finite(members: Readonly<Record<string, number | undefined>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(members).filter((entry): entry is [string, number] => Number.isFinite(entry[1])));
 }
 
 function withoutStamp(dict: Dict): Frozen {

@@ -56,6 +56,9 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
     ['notify', (params) => module.notify(params)],
     ['plugin.execute', (params) => module.execute(params)],
     ['plugin.cancel', (params) => module.cancel(params)],
+    ['plugin.start_record', (params) => module.startRecord(params)],
+    ['plugin.stop_record', (params) => module.cancel(params)],
+    ['plugin.command', (params) => module.command(params)],
     ['ping', () => true],
     ['plugin.handover', () => module.handover()],
     [

@@ -8,6 +8,7 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { TRANSIENT_INBOX_EVENTS, logInboxEvent } from './inbox-events.ts';
 import type { InboxEvent } from './inbox-events.ts';
+import type { HostedController, HostedDatasource } from './hosted-recording.ts';
 import type { HostedWork } from './hosted-work.ts';
 import type { Inbox, InboxCounters } from './inbox.ts';
 import { compare } from './module-file.ts';
@@ -255,6 +256,9 @@ export interface HostedPlugin {
   readonly methods: readonly HostedMethod[];
   /** The work that it runs now. */
   readonly work: readonly HostedWork[];
+  /** What it records and what it can be commanded to do now. */
+  readonly datasources: readonly HostedDatasource[];
+  readonly controllers: readonly HostedController[];
   /**
    * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
    * (PLUGIN_REFUSED, CONFIG_INVALID).

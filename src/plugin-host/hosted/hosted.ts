@@ -21,6 +21,8 @@ export type {
   Signature,
   VersionEvent,
 } from './hosted-plugin.ts';
+export { COMMAND_TIMEOUT_MS, DATASOURCE_DEFAULTS, PluginEnded, frameOf } from './hosted-recording.ts';
+export type { HostedController, HostedDatasource, Readiness } from './hosted-recording.ts';
 export { isWorkResult } from './hosted-work.ts';
 export type { HostedWork, WorkOrder, WorkSource } from './hosted-work.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';

@@ -21,6 +21,8 @@ import {
   whereThrown,
 } from '../hosted/hosted.ts';
 import type {
+  HostedController,
+  HostedDatasource,
   HostedOptions,
   HostedPlugin,
   HostedWork,
@@ -121,6 +123,14 @@ export class InlinePlugin implements HostedPlugin {
 
   get work(): readonly HostedWork[] {
     return this.#version?.work ?? [];
+  }
+
+  get datasources(): readonly HostedDatasource[] {
+    return this.#version?.datasources ?? [];
+  }
+
+  get controllers(): readonly HostedController[] {
+    return this.#version?.controllers ?? [];
   }
 
   get status(): PluginStatus {

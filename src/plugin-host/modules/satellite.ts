@@ -3,17 +3,38 @@ import { isPromise, RelayError, runStep, withTimeout } from '../../core/core.ts'
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { ATTACH } from '../../plugin/internal.ts';
-import type { Sender, WorkResult } from '../../plugin/internal.ts';
+import type { ControllerOptions, DatasourceOptions, Frame, Sender, WorkOptions, WorkResult } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { NO_INBOX, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
-import type { HostedWork, HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus, WorkOrder } from '../hosted/hosted.ts';
+import {
+  COMMAND_TIMEOUT_MS,
+  DATASOURCE_DEFAULTS,
+  NO_INBOX,
+  PluginEnded,
+  frameOf,
+  notHandedOver,
+  reasonText,
+  refusal,
+  whereThrown,
+} from '../hosted/hosted.ts';
+import type {
+  HostedController,
+  HostedDatasource,
+  HostedWork,
+  HostEvent,
+  Inbox,
+  RelayPort,
+  SatelliteState,
+  SatelliteStatus,
+  WorkOrder,
+} from '../hosted/hosted.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
+import { iterate } from './generators.ts';
+import type { GeneratorMethod } from './generators.ts';
 import type { SatelliteInstance } from './load.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 import { runWork } from './work.ts';
-import type { WorkMethod } from './work.ts';
 
 export interface SatelliteParts {
   readonly name: string;
@@ -24,7 +45,9 @@ export interface SatelliteParts {
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
-  readonly work: readonly (WorkMethod & { readonly help: string })[];
+  readonly work: readonly (GeneratorMethod<WorkOptions> & { readonly help: string })[];
+  readonly datasources: readonly (GeneratorMethod<DatasourceOptions> & { readonly help: string })[];
+  readonly controllers: readonly (GeneratorMethod<ControllerOptions> & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
@@ -46,8 +69,8 @@ export class Satellite {
   #onLastCall: (() => void) | undefined;
   /** What `setup` was called with. */
   #config: unknown;
-  /** Ends each unit of work in progress. */
-  readonly #units = new Set<AbortController>();
+  /** Ends each unit of work, recording and command in progress. */
+  readonly #endings = new Set<AbortController>();
 
   constructor(parts: SatelliteParts) {
     this.#parts = parts;
@@ -79,10 +102,33 @@ export class Satellite {
   get work(): readonly HostedWork[] {
     if (this.#state.type !== 'running') return [];
     return this.#parts.work.map((work) => ({
-      ...{ type: work.type, help: work.help, payload: work.options.payload ?? 'bytes' },
+      ...{ type: work.name, help: work.help, payload: work.options.payload ?? 'bytes' },
       ...{ maxConcurrent: work.options.maxConcurrent, timeoutMs: work.options.timeoutMs, takesParams: work.options.params !== undefined },
       isReady: true,
       run: (order) => this.#runWork(work, order),
+    }));
+  }
+
+  /** The datasources that can be recorded now. */
+  get datasources(): readonly HostedDatasource[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.datasources.map((datasource) => ({
+      ...{ name: datasource.name, help: datasource.help, timeoutMs: undefined, ...DATASOURCE_DEFAULTS },
+      ...defined(datasource.options),
+      readiness: 'ready',
+      // Not counted as a call: a stop or a reload does not wait for it.
+      record: (signal) => this.#frames(datasource, signal, (ends) => [ends]),
+    }));
+  }
+
+  /** The controllers that can be commanded now. */
+  get controllers(): readonly HostedController[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.controllers.map((controller) => ({
+      ...{ name: controller.name, help: controller.help, timeoutMs: COMMAND_TIMEOUT_MS, maxConcurrent: undefined },
+      ...defined(controller.options),
+      readiness: 'ready',
+      command: (frame, signal) => this.#counted(this.#frames(controller, signal, (ends) => [frame, ends])),
     }));
   }
 
@@ -141,7 +187,7 @@ export class Satellite {
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
-    for (const unit of this.#units) unit.abort(new RelayError('UNAVAILABLE', `${name} was stopped while the work ran`));
+    for (const ending of this.#endings) ending.abort(new PluginEnded(`${name} was stopped meanwhile`));
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -182,23 +228,51 @@ export class Satellite {
     return answer;
   }
 
-  async *#runWork(work: WorkMethod, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
-    const { instance, log, watchdog, watched, name } = this.#parts;
-    if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${name} was stopped before the work began`);
+  async *#runWork(work: GeneratorMethod<WorkOptions>, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
+    const { instance, log } = this.#parts;
+    const run = (signal: AbortSignal): AsyncIterable<WorkResult> =>
+      runWork(work, instance, { ...order, signal }, { config: this.#config, log });
+    yield* this.#counted(this.#untilExit(order.signal, run));
+  }
+
+  /** The frames that a method yields, called with parameters of which one is the signal that ends it. */
+  async *#frames(
+    { name, run }: GeneratorMethod<unknown>,
+    signal: AbortSignal,
+    params: (ends: AbortSignal) => readonly unknown[],
+  ): AsyncGenerator<Frame, void, undefined> {
+    const frames = (ends: AbortSignal): AsyncIterable<unknown> =>
+      iterate(name, Reflect.apply(run, this.#parts.instance, params(ends)), ends);
+    for await (const frame of this.#untilExit(signal, frames)) yield frameOf(frame, name, Date.now);
+  }
+
+  /** Iterates what `run` returns for a signal that is aborted by the signal of the caller, and when the satellite exits. */
+  async *#untilExit<Item>(signal: AbortSignal, run: (ends: AbortSignal) => AsyncIterable<Item>): AsyncGenerator<Item, void, undefined> {
+    if (this.#state.type !== 'running') throw new PluginEnded(`${this.name} was stopped meanwhile`);
+    // Cheaper than AbortSignal.any, whose signals the one of the satellite would remember for as long as it lives.
     const ending = new AbortController();
     const cancel = (): void => {
-      ending.abort(order.signal.reason);
+      ending.abort(signal.reason);
     };
-    order.signal.addEventListener('abort', cancel);
-    if (order.signal.aborted) cancel();
-    this.#units.add(ending);
+    signal.addEventListener('abort', cancel);
+    if (signal.aborted) cancel();
+    this.#endings.add(ending);
+    try {
+      yield* run(ending.signal);
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      this.#endings.delete(ending);
+    }
+  }
+
+  /** Counts as a call: a stop or a reload waits for its end. */
+  async *#counted<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item, void, undefined> {
+    const { watchdog, watched } = this.#parts;
     this.#calls++;
     watchdog.begin(watched);
     try {
-      yield* runWork(work, instance, { ...order, signal: ending.signal }, { config: this.#config, log });
+      yield* items;
     } finally {
-      order.signal.removeEventListener('abort', cancel);
-      this.#units.delete(ending);
       this.#callEnded();
     }
   }
@@ -223,4 +297,8 @@ export class Satellite {
     this.#state = state;
     this.#parts.events.emit({ type: 'satellite.state', satellite: this.name, state });
   }
+}
+
+function defined<Options extends object>(options: Options): { readonly [Key in keyof Options]: Exclude<Options[Key], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ReturnType<typeof defined<Options>>;
 }

@@ -5,11 +5,13 @@ import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { docCommentsOf } from '../../loader/loader.mjs';
 import { ATTACH } from '../../plugin/internal.ts';
-import type { AnyClass } from '../../plugin/internal.ts';
+import type { AnyClass, ControllerOptions, DatasourceOptions, WorkOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
 import type {
   DurableQueues,
+  HostedController,
+  HostedDatasource,
   HostedOptions,
   HostedWork,
   HostEvent,
@@ -21,6 +23,8 @@ import type {
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
+import { generatorMethods } from './generators.ts';
+import type { GeneratorMethod } from './generators.ts';
 import { Injector } from './inject.ts';
 import type { LoadedModule, SatelliteClass, SatelliteInstance } from './load.ts';
 import { checkConfig } from './plugin-config.ts';
@@ -29,8 +33,6 @@ import { makeInbox } from './recipient.ts';
 import { Satellite } from './satellite.ts';
 import type { SetupLimits } from './satellite.ts';
 import type { Watchdog } from './watchdog.ts';
-import { workMethods } from './work.ts';
-import type { WorkMethod } from './work.ts';
 
 export interface VersionParts {
   readonly options: HostedOptions;
@@ -53,20 +55,25 @@ export interface ConstructedSatellite {
   readonly declared: SatelliteClass;
   readonly instance: SatelliteInstance;
   /** The methods that it exposes while it is running. */
-  readonly methods: readonly DocumentedMethod[];
+  readonly methods: readonly Documented<ExposedMethod>[];
   /** The work that it offers while it is running. */
-  readonly work: readonly DocumentedWork[];
+  readonly work: readonly Documented<GeneratorMethod<WorkOptions>>[];
+  /** What it records and what it can be commanded to do while it is running. */
+  readonly datasources: readonly Documented<GeneratorMethod<DatasourceOptions>>[];
+  readonly controllers: readonly Documented<GeneratorMethod<ControllerOptions>>[];
   readonly satellite: Satellite;
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
 }
 
-type DocumentedMethod = ExposedMethod & { readonly help: string };
-type DocumentedWork = WorkMethod & { readonly help: string };
+/** A method with its doc comment. */
+export type Documented<Method> = Method & { readonly help: string };
 
 interface Declared extends SatelliteClass {
   readonly methods: readonly ExposedMethod[];
-  readonly work: readonly WorkMethod[];
+  readonly work: readonly GeneratorMethod<WorkOptions>[];
+  readonly datasources: readonly GeneratorMethod<DatasourceOptions>[];
+  readonly controllers: readonly GeneratorMethod<ControllerOptions>[];
 }
 
 export class Version {
@@ -104,6 +111,14 @@ export class Version {
 
   get work(): readonly HostedWork[] {
     return this.satellites.flatMap(({ satellite }) => satellite.work);
+  }
+
+  get datasources(): readonly HostedDatasource[] {
+    return this.satellites.flatMap(({ satellite }) => satellite.datasources);
+  }
+
+  get controllers(): readonly HostedController[] {
+    return this.satellites.flatMap(({ satellite }) => satellite.controllers);
   }
 
   /** Checks the configuration of its satellites, and keeps it for their `setup`. Rejects with a RelayError PLUGIN_REFUSED. */
@@ -200,8 +215,15 @@ function validClasses(module: LoadedModule, relayVersion: string, reject: (satel
     try {
       const reason = incompatibility(statedBy(satellite, module), relayVersion);
       if (reason !== undefined) throw new Error(reason);
+      const { target } = satellite;
       return [
-        { ...satellite, methods: exposedMethods(satellite.target, module.module), work: workMethods(satellite.target, module.module) },
+        {
+          ...satellite,
+          methods: exposedMethods(target, module.module),
+          work: generatorMethods('Work', target, module.module),
+          datasources: generatorMethods('Datasource', target, module.module),
+          controllers: generatorMethods('Controller', target, module.module),
+        },
       ];
     } catch (error) {
       reject(satellite, error);
@@ -236,23 +258,27 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
       })
     : undefined;
   const docs = docCommentsOf(module.url)[target.name] ?? {};
-  const withHelp = <Method extends { readonly method: string }>(method: Method): Method & { readonly help: string } => ({
+  const withHelp = <Method extends { readonly method: string }>(method: Method): Documented<Method> => ({
     ...method,
     help: cleanLines(docs[method.method] ?? ''),
   });
   const methods = declared.methods.map(withHelp);
-  const work = declared.work.map(withHelp);
-  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, work, events });
-  return { module, declared, instance, methods, work, satellite, inbox };
+  const generators = {
+    work: declared.work.map(withHelp),
+    datasources: declared.datasources.map(withHelp),
+    controllers: declared.controllers.map(withHelp),
+  };
+  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, ...generators, events });
+  return { module, declared, instance, methods, ...generators, satellite, inbox };
 }
 
 /** Why a satellite does nothing, though it was constructed; undefined if it may do something. */
-function idleReason({ declared, instance, methods, work, inbox }: ConstructedSatellite): string | undefined {
-  if (inbox || methods.length > 0 || work.length > 0) return undefined;
+function idleReason({ declared, instance, methods, work, datasources, controllers, inbox }: ConstructedSatellite): string | undefined {
+  if (inbox || methods.length + work.length + datasources.length + controllers.length > 0) return undefined;
   const { prototype } = declared.target;
   const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
   const misspelt = own.map((name) => ({ name, hint: suggest(name, ['receive']) })).find(({ hint }) => hint.includes('did you mean'));
-  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed or @Work`;
+  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed, @Work, @Datasource or @Controller`;
   if (misspelt) return `${lacks}; did you mean receive() by ${clean(misspelt.name, 60)}()?`;
   // A sensor may start in its setup, or in its constructor, and only send.
   const isActive = own.includes('setup') || typeof instance[ATTACH] !== 'function' || Object.keys(instance).length > 0;

@@ -1,40 +1,16 @@
-/** The work that a class offers: its methods with `@Work`, and one unit from its payload to its results. */
+/** Work that a class offers: one unit from its payload to its results. */
 import { open, readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { clean, RelayError } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
-import { methodsWith } from '../../plugin/internal.ts';
-import type { AnyClass, WorkContext, WorkOptions, WorkPayload, WorkResult } from '../../plugin/internal.ts';
+import type { WorkContext, WorkOptions, WorkPayload, WorkResult } from '../../plugin/internal.ts';
 import { describeValue } from '../../values/values.ts';
 import type { Dict } from '../../values/values.ts';
 import { isWorkResult } from '../hosted/hosted.ts';
 import type { WorkOrder, WorkSource } from '../hosted/hosted.ts';
+import { iterate } from './generators.ts';
+import type { GeneratorMethod } from './generators.ts';
 import { issueText } from './plugin-config.ts';
-
-/** A method with `@Work`. */
-export interface WorkMethod {
-  /** `render` */
-  readonly method: string;
-  /** `ham.spam:render` */
-  readonly type: string;
-  readonly options: WorkOptions;
-  readonly run: (this: object, payload: WorkPayload, context: WorkContext) => unknown;
-}
-
-/** The work that `target` itself offers. Throws an Error that names the method whose declaration is invalid. */
-export function workMethods(target: AnyClass, module: string): readonly WorkMethod[] {
-  const exposed = methodsWith('Exposed', target);
-  return [...methodsWith('Work', target)].map(([method, options]) => {
-    const run: unknown = Object.getOwnPropertyDescriptor(target.prototype, method)?.value;
-    const refuse = (reason: string): never => {
-      throw new Error(`@Work on ${target.name}.${method}: ${reason}`);
-    };
-    if (typeof run !== 'function') return refuse('only methods can be work');
-    if (!/^[A-Za-z_]\w*$/.test(method)) refuse('a method name has letters, digits and "_", and does not begin with a digit');
-    if (exposed.has(method)) refuse('it is @Exposed, too; a call has one answer and work many results, so make two methods');
-    return { method, type: `${module}:${method}`, options, run: run as WorkMethod['run'] };
-  });
-}
 
 /** What a unit gets from its plugin. */
 export interface WorkSurroundings {
@@ -49,7 +25,7 @@ const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024;
 
 /** Runs one unit on `instance`; see `HostedWork.run`. */
 export async function* runWork(
-  { type, options, run }: WorkMethod,
+  { name: type, options, run }: GeneratorMethod<WorkOptions>,
   instance: object,
   order: WorkOrder,
   surroundings: WorkSurroundings,
@@ -61,63 +37,16 @@ export async function* runWork(
     ...{ unit: order.unit, params, config: surroundings.config, submitter: order.submitter, signal },
     logger: loggerOf(order.unit, surroundings.log),
   };
-  const results: unknown = Reflect.apply(run, instance, [payload, context]);
-  const iterator = iteratorOf(type, results);
-  const steps = new Steps(iterator, signal);
   try {
-    for (;;) {
-      const next = await steps.next();
-      if (next.done === true) break;
-      if (!isWorkResult(next.value))
-        throw new RelayError('APPLICATION', `${type}: it yielded ${describeValue(next.value)}, expected a struct, a text or bytes`);
-      yield next.value;
+    for await (const result of iterate(type, Reflect.apply(run, instance, [payload, context]), signal)) {
+      if (!isWorkResult(result))
+        throw new RelayError('APPLICATION', `${type}: it yielded ${describeValue(result)}, expected a struct, a text or bytes`);
+      yield result;
     }
   } finally {
-    steps.end();
-    // Work that ignores its signal is left behind; nobody waits for it.
-    void Promise.resolve(iterator.return?.(undefined)).catch(() => undefined);
     // A method that did not read its payload to the end leaves a file open.
     if (payload instanceof Readable) payload.destroy();
   }
-}
-
-/** The steps of an iteration, none of which is waited for once the signal is aborted. One listener serves all of them. */
-class Steps {
-  #reject: (reason: Error) => void = () => undefined;
-
-  constructor(
-    private readonly iterator: ReturnType<typeof iteratorOf>,
-    private readonly signal: AbortSignal,
-  ) {
-    signal.addEventListener('abort', this.#abort);
-  }
-
-  /** Rejects with what the iteration throws, and with the reason of the signal, which is a RelayError of ours. */
-  next(): Promise<IteratorResult<unknown>> {
-    return new Promise((resolve, reject) => {
-      this.#reject = reject;
-      if (this.signal.aborted) this.#abort();
-      else void Promise.resolve(this.iterator.next()).then(resolve, reject);
-    });
-  }
-
-  end(): void {
-    this.signal.removeEventListener('abort', this.#abort);
-  }
-
-  readonly #abort = (): void => {
-    this.#reject(this.signal.reason as Error);
-  };
-}
-
-/** An async generator, a generator, or a promise of one. */
-function iteratorOf(type: string, results: unknown): AsyncIterator<unknown> | Iterator<unknown> {
-  if (typeof results === 'object' && results !== null) {
-    if (Symbol.asyncIterator in results) return (results as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-    if (Symbol.iterator in results) return (results as Iterable<unknown>)[Symbol.iterator]();
-  }
-  void Promise.resolve(results).catch(() => undefined);
-  throw new RelayError('APPLICATION', `${type}: it returned ${describeValue(results)}, expected an async generator: async *name(...)`);
 }
 
 async function checkedParams(type: string, { params: schema }: WorkOptions, params: Dict): Promise<unknown> {

@@ -2,9 +2,10 @@
 import { RelayError, clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { AccessClass } from '../../core/core.ts';
-import type { Value } from '../../values/values.ts';
-import { WORK_PAYLOADS } from '../../plugin/internal.ts';
-import type { HostedWork, StatedVersion } from '../hosted/hosted.ts';
+import type { Dict, Value } from '../../values/values.ts';
+import { FRAME_OVERFLOWS, WORK_PAYLOADS } from '../../plugin/internal.ts';
+import { COMMAND_TIMEOUT_MS, DATASOURCE_DEFAULTS } from '../hosted/hosted.ts';
+import type { HostedController, HostedDatasource, HostedWork, StatedVersion } from '../hosted/hosted.ts';
 
 /** A method of a program. */
 export interface DescribedMethod {
@@ -20,6 +21,10 @@ export interface DescribedMethod {
 
 /** Work that a program offers. */
 export type DescribedWork = Omit<HostedWork, 'run' | 'isReady'>;
+
+/** A datasource or a controller of a program. */
+export type DescribedDatasource = Omit<HostedDatasource, 'record' | 'readiness'>;
+export type DescribedController = Omit<HostedController, 'command' | 'readiness'>;
 
 /** One of several satellites in a process. */
 export interface DescribedSatellite {
@@ -37,6 +42,8 @@ export interface Description {
   readonly reads: ReadonlySet<string> | undefined;
   readonly methods: readonly DescribedMethod[];
   readonly work: readonly DescribedWork[];
+  readonly datasources: readonly DescribedDatasource[];
+  readonly controllers: readonly DescribedController[];
   /** Empty if the program is a single satellite. */
   readonly satellites: readonly DescribedSatellite[];
 }
@@ -44,13 +51,14 @@ export interface Description {
 /** The description of a program that does not describe itself. */
 export const UNDESCRIBED: Description = {
   ...{ capabilities: new Set(['receive']), isDurable: false, reads: undefined },
-  ...{ methods: [], work: [], satellites: [] },
+  ...{ methods: [], work: [], datasources: [], controllers: [], satellites: [] },
 };
 
 // More than any program needs; these limits protect the relay's memory and its pages.
 const MAX_METHODS = 1_000;
 const MAX_SATELLITES = 1_000;
 const MAX_WORK = 1_000;
+const MAX_RECORDINGS = 1_000;
 const MAX_CAPABILITIES = 100;
 const MAX_HELP = 10_000;
 const MAX_WAYS = 20;
@@ -64,7 +72,16 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Validates the answer to `plugin.describe`. Throws a RelayError PLUGIN_REFUSED that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: its answer is not a struct');
-  const { capabilities = [], reads, methods = [], work = [], satellites = [], durable = false } = answer;
+  const {
+    capabilities = [],
+    reads,
+    methods = [],
+    work = [],
+    datasources = [],
+    controllers = [],
+    satellites = [],
+    durable = false,
+  } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new RelayError('PLUGIN_REFUSED', `plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
@@ -75,6 +92,10 @@ export function readDescription(plugin: string, answer: Value): Description {
     throw new RelayError('PLUGIN_REFUSED', `plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
   if (!Array.isArray(work) || work.length > MAX_WORK)
     throw new RelayError('PLUGIN_REFUSED', `plugin.describe: work is not an array of at most ${MAX_WORK}`);
+  if (!Array.isArray(datasources) || datasources.length > MAX_RECORDINGS)
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: datasources is not an array of at most ${MAX_RECORDINGS}`);
+  if (!Array.isArray(controllers) || controllers.length > MAX_RECORDINGS)
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: controllers is not an array of at most ${MAX_RECORDINGS}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
@@ -84,12 +105,14 @@ export function readDescription(plugin: string, answer: Value): Description {
   return {
     ...{ capabilities: new Set(capabilities), isDurable: readDurable(durable), reads: reads && new Set(reads) },
     ...{ methods: read, work: offered, satellites: described },
+    datasources: datasources.map((one: Value, index) => readDatasource(plugin, one, `datasources[${index}]`)),
+    controllers: controllers.map((one: Value, index) => readController(plugin, one, `controllers[${index}]`)),
   };
 }
 
 function readDurable(durable: Value): boolean {
   if (typeof durable === 'boolean') return durable;
-  throw new Error('plugin.describe: durable is neither true nor false');
+  throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: durable is neither true nor false');
 }
 
 /** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */
@@ -118,6 +141,49 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
     return refuse(`timeout_ms of ${type} is not a number of ms`);
   if (typeof takesParams !== 'boolean') return refuse(`takes_params of ${type} is neither true nor false`);
   return { type, help: shown(help), payload: form, maxConcurrent: maxConcurrent as number | undefined, timeoutMs, takesParams };
+}
+
+/** Reads `{name, help?, timeout_ms?, max_timeouts?, overflow?, max_frames?, max_bytes?}`. */
+function readDatasource(plugin: string, datasource: Value, where: string): DescribedDatasource {
+  const { name, help, count } = named(plugin, datasource, where);
+  const { overflow = DATASOURCE_DEFAULTS.overflow } = datasource as Dict;
+  const policy = FRAME_OVERFLOWS.find((one) => one === overflow);
+  if (policy === undefined)
+    throw new RelayError(
+      'PLUGIN_REFUSED',
+      `plugin.describe: ${where}: the overflow of ${name} is not one of ${FRAME_OVERFLOWS.join(', ')}`,
+    );
+  return {
+    ...{ name, help, overflow: policy, timeoutMs: count('timeout_ms') },
+    maxTimeouts: count('max_timeouts') ?? DATASOURCE_DEFAULTS.maxTimeouts,
+    maxFrames: count('max_frames') ?? DATASOURCE_DEFAULTS.maxFrames,
+    maxBytes: count('max_bytes') ?? DATASOURCE_DEFAULTS.maxBytes,
+  };
+}
+
+/** Reads `{name, help?, timeout_ms?, max_concurrent?}`. */
+function readController(plugin: string, controller: Value, where: string): DescribedController {
+  const { name, help, count } = named(plugin, controller, where);
+  return { name, help, timeoutMs: count('timeout_ms') ?? COMMAND_TIMEOUT_MS, maxConcurrent: count('max_concurrent') };
+}
+
+/** Reads `{name, help?}` and a function for members that are numbers from 1 on. */
+function named(plugin: string, value: Value, where: string) {
+  const refuse = (reason: string): never => {
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${where}: ${reason}`);
+  };
+  if (!isDict(value)) return refuse('expected a struct');
+  const { name, help = '' } = value;
+  if (typeof name !== 'string' || !name.startsWith(`${plugin}:`) || !WORK.test(name))
+    return refuse(`its name must be '${plugin}:' and a name`);
+  if (typeof help !== 'string' || help.length > MAX_HELP)
+    return refuse(`the help of ${name} is not a text of at most ${MAX_HELP} characters`);
+  const count = (member: string): number | undefined => {
+    const number = value[member];
+    if (number === undefined || (Number.isSafeInteger(number) && (number as number) >= 1)) return number as number | undefined;
+    return refuse(`${member} of ${name} is not a number from 1 on`);
+  };
+  return { name, help: shown(help), count };
 }
 
 function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {

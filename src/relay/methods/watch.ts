@@ -135,6 +135,8 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
     case 'work.state':
       return { subject: `${event.work} ${event.unit}`, state: event.state, reason: event.reason };
+    case 'recording.state':
+      return { subject: event.recording, state: event.state, reason: event.reason };
     case 'store.state':
       return { subject: 'store', state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
     case 'store.damage':
