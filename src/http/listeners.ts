@@ -201,8 +201,14 @@ function listening(server: Server, where: { host: string; port: number } | { pat
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
-  if (!found.isSocket()) throw new RelayError('LISTEN_FAILED', `${path} (unixSocket) exists and is not a socket; choose another path`);
-  if (await isAnswered(path)) throw new RelayError('LISTEN_FAILED', `${path} (unixSocket) is in use; is another relay running?`);
+  if (!found.isSocket())
+    throw new RelayError('LISTEN_FAILED', `${path} (unixSocket) exists and is not a socket; choose another path`, {
+      data: { reason: 'unwritable', path },
+    });
+  if (await isAnswered(path))
+    throw new RelayError('LISTEN_FAILED', `${path} (unixSocket) is in use; is another relay running?`, {
+      data: { reason: 'locked', path },
+    });
   rmSync(path, { force: true });
 }
 
@@ -226,6 +232,7 @@ function isAnswered(path: string): Promise<boolean> {
 function unixError(error: unknown, path: string): RelayError {
   return new RelayError('LISTEN_FAILED', `cannot listen on ${path} (unixSocket): ${reasonOf(error)}; choose another path`, {
     cause: error,
+    data: { reason: 'unwritable', path },
   });
 }
 
@@ -242,7 +249,7 @@ export function listenError(error: unknown, host: string, port: number): RelayEr
     EAI_AGAIN: `the name ${host} cannot be resolved; choose another with --host`,
   };
   const text = reasons[code ?? ''] ?? `cannot listen on ${where}: ${reasonOf(error)}`;
-  return new RelayError('LISTEN_FAILED', text, { cause: error });
+  return new RelayError('LISTEN_FAILED', text, { cause: error, data: code === undefined ? {} : { systemCode: code } });
 }
 
 /** An address and port that the server is bound to. */

@@ -94,7 +94,7 @@ function stamp(file: string): string {
 
 function read(option: string, file: string): Buffer {
   const fail = (reason: string, cause?: unknown): never => {
-    throw new RelayError('CONFIG_INVALID', `${option}: ${file} ${reason}`, { cause });
+    throw new RelayError('CONFIG_INVALID', `${option}: ${file} ${reason}`, { cause, data: { option, path: file } });
   };
   try {
     const stat = statSync(file);

@@ -246,7 +246,7 @@ test('a port in use and an invalid configuration stop the start with the reason'
     [{ listen: [{ port: 3000, protocol: 'osc' }] }, /key "listen\.0\.protocol"/],
     [{ sendTo: [{ port: 0 }] }, /key "sendTo\.0\.port"/],
   ] as const) {
-    await t.throwsAsync(startBridge(t, config), { message });
+    await t.throwsAsync(startBridge(t, config), { code: 'PLUGIN_REFUSED', message });
   }
 });
 

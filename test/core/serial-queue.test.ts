@@ -13,12 +13,13 @@ test('work runs in order, one piece at a time, whatever fails before it', async 
   const queue = new SerialQueue();
   const seen: string[] = [];
   const first = deferred();
+  const failure = new Error('first failed');
   const results = [
     queue.run(async () => {
       seen.push('first begins');
       await first.promise;
       seen.push('first ends');
-      throw new Error('first failed');
+      throw failure;
     }),
     queue.run(() => {
       seen.push('second');
@@ -28,7 +29,7 @@ test('work runs in order, one piece at a time, whatever fails before it', async 
   t.is(queue.length, 2);
   t.deepEqual(seen, [], 'nothing runs within run()');
   first.resolve();
-  await t.throwsAsync(results[0]!, { message: 'first failed' });
+  t.is(await t.throwsAsync(results[0]!), failure);
   t.is(await results[1], 2);
   await queue.idle();
   t.is(queue.length, 0);

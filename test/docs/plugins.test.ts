@@ -76,16 +76,16 @@ const RUNS: Readonly<Record<string, Run>> = {
     t.is(await relay.call('ham.spam.kilograms'), 0.25);
     t.like(await relay.call('ham.spam.state'), { grams: 250, kilograms: 0.25 });
     t.is(await relay.call('system.methodHelp', ['ham.spam.add']), 'Adds a weight in grams; answers the sum.');
-    await t.throwsAsync(relay.call('ham.spam.add', [-1]), { message: 'a weight is not negative' });
-    await t.throwsAsync(relay.call('ham.spam.add', ['1']), { message: /is a string, expected int/ });
-    await t.throwsAsync(relay.call('ham.spam.reset'), { message: /needs the right 'admin'/ });
+    await t.throwsAsync(relay.call('ham.spam.add', [-1]), { code: 1, message: 'a weight is not negative' } as never);
+    await t.throwsAsync(relay.call('ham.spam.add', ['1']), { code: -32602 } as never);
+    await t.throwsAsync(relay.call('ham.spam.reset'), { code: 403, message: /'admin'/ } as never);
     t.true(await relay.call('ham.spam.reset', [], { as: 'admin' }));
   },
 
   schema: async (t, source) => {
     const relay = await load(t, source);
     t.is(await relay.call('ham.spam.set', ['red', 50]), 'red at 50 %');
-    await t.throwsAsync(relay.call('ham.spam.set', ['red', 101]), { message: /parameter 2/ });
+    await t.throwsAsync(relay.call('ham.spam.set', ['red', 101]), { code: -32602, message: /parameter 2/ } as never);
   },
 
   call: async (t, source) => {
@@ -97,7 +97,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   configuration: async (t, source) => {
     const relay = await load(t, source, { plugins: { 'ham.spam': { room: 'north wing' } } });
     t.is(await relay.call('ham.spam.about'), 'north wing: warns from 30 on');
-    await t.throwsAsync(load(t, source), { message: /key "room".*found nothing/ });
+    await t.throwsAsync(load(t, source), { code: 'PLUGIN_REFUSED', message: /key "room".*found nothing/ });
   },
 
   'config-file': async (t, source) => {

@@ -93,7 +93,7 @@ export class Ear extends Plugin {
 }
 `;
     const relay = await start(t, heard, { 'filters/polite.ts': source, 'config.ts': sourceOf('relay-plugin-config') });
-    await t.throwsAsync(relay.call('notify', { data: 'HELLO' }), { message: /please do not shout/ });
+    await t.throwsAsync(relay.call('notify', { data: 'HELLO' }), { code: 403, message: /please do not shout/ } as never);
     await relay.call('notify', { data: 'hello' });
     t.true((await relay.stderr.line(/ heard /)).endsWith('heard ["hello","attic"]'));
   },

@@ -15,6 +15,7 @@ import { XmlRpcClient } from '../../src/client/internal.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
+import { rejects } from '../support/relay-error.ts';
 import { startRelay, temporaryDir } from '../support/relays.ts';
 import { PING, everything, exchange, open, request, requestBytes } from './raw.ts';
 
@@ -54,7 +55,7 @@ test('every listed address serves the same port with the same rules, and the fir
   for (const url of others)
     t.is(relay.log.matching(new RegExp(`also listening on ${new URL(url).host.replace(/[[\]]/g, '\\$&')}`)).length, 1);
   await relay.stop();
-  for (const url of [relay.url, ...others]) await t.throwsAsync(ping(t, url), { message: /refused/ });
+  for (const url of [relay.url, ...others]) await rejects(t, ping(t, url), 'TRANSPORT', { systemCode: 'ECONNREFUSED' });
 });
 
 test('a call in progress on an additional address is answered before the relay stops', async (t) => {
@@ -109,11 +110,13 @@ test('the socket file of a killed relay is replaced, but not that of a running r
   t.true(existsSync(path));
   const living = await startRelay(t, { unixSocket: path });
   t.like(await callOver(path, 'ping'), { value: true });
-  await t.throwsAsync(startRelay(t, { unixSocket: path }), { message: /co2\.sock \(unixSocket\) is in use/ });
+  const used = await rejects(t, startRelay(t, { unixSocket: path }), 'LISTEN_FAILED', { reason: 'locked', path });
+  t.regex(used.message, /co2\.sock \(unixSocket\) is in use/);
   t.like(await callOver(path, 'ping'), { value: true });
   await living.stop();
   writeFileSync(path, 'mine');
-  await t.throwsAsync(startRelay(t, { unixSocket: path }), { message: /is not a socket/ });
+  const other = await rejects(t, startRelay(t, { unixSocket: path }), 'LISTEN_FAILED', { reason: 'unwritable', path });
+  t.regex(other.message, /is not a socket/);
   t.is(statSync(path).size, 4);
 });
 
@@ -122,9 +125,10 @@ test('an additional address in use aborts the start and leaves nothing open', as
   t.teardown(() => holder.close());
   await once(holder, 'listening');
   const { port } = holder.address() as { port: number };
-  const error = await t.throwsAsync(startRelay(t, { host: ['127.0.0.2', '127.0.0.3'], port }));
+  const starting = startRelay(t, { host: ['127.0.0.2', '127.0.0.3'], port });
+  const error = await rejects(t, starting, 'LISTEN_FAILED', { systemCode: 'EADDRINUSE' });
   t.regex(error.message, new RegExp(`^port ${port} on 127\\.0\\.0\\.3 is in use`));
-  await t.throwsAsync(ping(t, `http://127.0.0.2:${port}`), { message: /refused/ });
+  await rejects(t, ping(t, `http://127.0.0.2:${port}`), 'TRANSPORT', { systemCode: 'ECONNREFUSED' });
 });
 
 const NONSENSE: readonly (readonly [host: unknown, says: RegExp])[] = [
@@ -144,7 +148,7 @@ const NONSENSE: readonly (readonly [host: unknown, says: RegExp])[] = [
 
 for (const [host, says] of NONSENSE) {
   test(`host ${JSON.stringify(host)} is invalid`, async (t) => {
-    t.regex((await t.throwsAsync(startRelay(t, { host: host as string }))).message, says);
+    t.regex((await rejects(t, startRelay(t, { host: host as string }), 'CONFIG_INVALID')).message, says);
   });
 }
 

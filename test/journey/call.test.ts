@@ -132,7 +132,7 @@ export class Picky extends Plugin<{ colour?: string }> {
   const directory = pluginsDir(t, sources);
   const start = (colour: string): ReturnType<typeof startRelay> =>
     startRelay(t, { pluginsDir: directory, plugins: { 'a.first': { note }, 'ham.picky': { colour } }, strictStart: true });
-  await t.throwsAsync(start('red'), { message: /ham\.picky\.Picky.*colour must be blue.*ham\/picky\.ts/ });
+  await t.throwsAsync(start('red'), { code: 'PLUGIN_REFUSED', message: /ham\.picky\.Picky.*colour must be blue.*ham\/picky\.ts/ });
   t.deepEqual(noted, ['setup', 'exit']);
   t.true(await (await start('blue')).call('ping'));
 });

@@ -5,6 +5,7 @@ import test from 'ava';
 import { createRelay } from '../../src/create-relay.ts';
 import { FIXTURE, isAlive, pidIn } from '../plugin-host/programs/kit.ts';
 import { LogRecord } from '../support/log-record.ts';
+import { rejects } from '../support/relay-error.ts';
 import { RECORDER_DIR, startRelay, temporaryDir } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
@@ -89,7 +90,14 @@ const WRONG: readonly (readonly [object, RegExp])[] = [
 
 for (const [more, reason] of WRONG) {
   test(`rejected in the configuration: ${JSON.stringify(more)}`, async (t) => {
-    await t.throwsAsync(startRelay(t, { programs: [program('good', more)] }), { message: reason });
+    const option = `programs.0.${Object.keys(more).join()}`;
+    const { message } = await rejects(
+      t,
+      startRelay(t, { programs: [program('good', more)] }),
+      'CONFIG_INVALID',
+      option.endsWith('env') ? {} : { option },
+    );
+    t.regex(message, reason);
   });
 }
 

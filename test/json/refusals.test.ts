@@ -218,15 +218,14 @@ const UNWRITABLE: readonly (readonly [value: unknown, text: RegExp])[] = [
 
 for (const [index, [value, text]] of UNWRITABLE.entries()) {
   test(`cannot be written (${index}): ${String(text)}`, (t) => {
-    const error = t.throws(() => writeJson(value, 'x', 100), { message: text });
-    t.like(error, { code: 'INTERNAL' });
+    t.throws(() => writeJson(value, 'x', 100), { code: 'INTERNAL', message: text });
   });
 }
 
 test('a value that repeats shared parts exponentially often ends at the limit', (t) => {
   let value: unknown[] = ['x'];
   for (let level = 0; level < 40; level++) value = [value, value];
-  t.throws(() => writeJson(value, 'x', 100_000), { message: /longer than 100000 bytes/ });
+  t.throws(() => writeJson(value, 'x', 100_000), { code: 'INTERNAL', message: /longer than 100000 bytes/ });
 });
 
 test('the number of values is limited, however few bytes they take', (t) => {
@@ -241,7 +240,7 @@ test('the number of values is limited, however few bytes they take', (t) => {
       ]),
     ];
   for (const shared of [lists, structs, Array.from({ length: 1_000_000 }, () => 1), new Array(2 ** 32 - 1)])
-    t.throws(() => writeJson(shared, 'x'), { message: /^x.*: more than 1000000 values; send them in parts$/ });
+    t.throws(() => writeJson(shared, 'x'), { code: 'INTERNAL', message: /^x.*: more than 1000000 values; send them in parts$/ });
   t.is(
     writeJson(
       Array.from({ length: 999_999 }, () => 1),

@@ -1,5 +1,6 @@
 /** Reading JSON in slices gives the same result as reading it at once, wherever the slices end, and other work runs between them. */
 import test from 'ava';
+import type { RelayError } from '../../src/core/core.ts';
 import { readJson, readJsonInSlices } from '../../src/json/json.ts';
 import { turnsDuring } from '../support/turns.ts';
 
@@ -18,16 +19,16 @@ const TEXTS = [
 for (const text of TEXTS) {
   test(`same result: ${JSON.stringify(text)}`, async (t) => {
     const body = Buffer.from(text);
-    let message: string | undefined;
+    let refused: RelayError | undefined;
     let value: unknown;
     try {
       value = readJson(body).value;
     } catch (error) {
-      message = (error as Error).message;
+      refused = error as RelayError;
     }
     for (const sliceBytes of [1, 2, 3, 5, 16]) {
-      if (message === undefined) t.deepEqual((await readJsonInSlices(body, {}, sliceBytes)).value, value);
-      else await t.throwsAsync(readJsonInSlices(body, {}, sliceBytes), { message });
+      if (refused === undefined) t.deepEqual((await readJsonInSlices(body, {}, sliceBytes)).value, value);
+      else await t.throwsAsync(readJsonInSlices(body, {}, sliceBytes), { code: refused.code, message: refused.message });
     }
   });
 }

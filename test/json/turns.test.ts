@@ -26,7 +26,10 @@ test('any value, and texts and bytes with lengths around the size of a piece', a
     for (const value of [whole, `b${whole}`]) t.is(await inSlices([value]), JSON.stringify([value]));
     const bytes = Buffer.alloc(length, 'abc');
     t.is(await inSlices(bytes), `{"$base64":"${bytes.toString('base64')}"}`);
-    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text contains a lone surrogate/ });
+    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), {
+      code: 'INTERNAL',
+      message: /^x\[0\]: the text contains a lone surrogate/,
+    });
   }
 });
 
@@ -57,12 +60,12 @@ test('a part that cannot be written is rolled back, whatever its size', async (t
     t.is(last.a.length, many.length);
   }
   t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; omit the member"}');
-  await t.throwsAsync(inSlices([attempt(1), unsendable]), { message: /^x\[1\]: a function/ });
+  await t.throwsAsync(inSlices([attempt(1), unsendable]), { code: 'INTERNAL', message: /^x\[1\]: a function/ });
 });
 
 test('bytes that are transferred between two turns are an error', async (t) => {
   const bytes = new Uint8Array(4 * MiB);
   const writing = inSlices(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  await t.throwsAsync(writing, { message: /^x: the length of the bytes changed/ });
+  await t.throwsAsync(writing, { code: 'INTERNAL', message: /^x: the length of the bytes changed/ });
 });

@@ -339,7 +339,7 @@ for (const [kind, hasCopy] of [
     t.is(await relay.call('ham.spam.twice', 21), 42);
     t.is(await relay.call('system.methodHelp', 'ham.spam.twice'), 'Doubles a number.');
     t.deepEqual(await relay.call('system.methodSignature', 'ham.spam.typed'), [['struct', 'struct', 'string']]);
-    await t.throwsAsync(relay.call('ham.spam.twice', 'x'), { message: /expected int/ });
+    await t.throwsAsync(relay.call('ham.spam.twice', 'x'), { code: -32602, message: /expected int/ });
     await t.throwsAsync(relay.call('ham.spam.fail'), { code: 42, message: /as I said/ });
     t.regex(await raw(relay.url, 'ham.spam.double'), /<double>1(?:\.0)?<\/double>.*<i8>5<\/i8>/);
     await relay.call('ham.spam.say', 'hello');

@@ -231,15 +231,16 @@ test('many exits that hang take three time limits in total, and all others still
 test('send works from setup to exit, and is rejected afterwards', async (t) => {
   const source = satelliteSource(
     'Late',
-    `  exit() { setImmediate(() => { this.send({ data: 'late' }).catch((error: Error) => this.log(error.message)); }); }
+    `  exit() { setImmediate(() => { this.send({ data: 'late' }).catch((error: Error) => (globalThis as any).failedLate(error)); }); }
   constructor() { super(); try { this.toString(); void this.send({ data: 1 }).catch((error: Error) => { early = error.message; }); } catch { } }
   setup() { this.log(early); }`,
     `let early = '';`,
   );
+  const failure = new Promise<unknown>((resolve) => Object.assign(globalThis, { failedLate: resolve }));
   const { host, lines, sent } = await started(t, { 'ham/spam.ts': source });
   t.true(lines.all.some((line) => line.includes('works from setup() on, not in the constructor')));
   await host.stop();
-  await lines.until((line) => line.includes('ham.spam.Late has been stopped'));
+  t.like(await failure, { code: 'UNAVAILABLE', message: 'ham.spam.Late has been stopped' });
   t.is(sent.all.length, 0);
 });
 

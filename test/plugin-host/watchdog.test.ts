@@ -94,10 +94,11 @@ test('a satellite that computes is named in the log and counted in the status, t
     'ham/calm.ts': satelliteSource('Calm', '  receive() { void this.send({ data: 1 }); }'),
   };
   const real = { now: () => performance.now(), after: () => () => undefined };
-  const { host, lines, call, sent } = await started(t, files, {}, real);
+  const { host, lines, call, seen, sent } = await started(t, files, {}, real);
   host.deliver(messageOf(1));
-  await lines.until((line) => /^warn plugin\.ham\.busy: ham\.busy blocked the event loop for \d+ ms in receive/.test(line));
   await sent.until(() => true);
+  await seen.event('inbox.delivered', { satellite: 'ham.busy.Busy' });
+  t.true(lines.all.some((line) => /^warn plugin\.ham\.busy: ham\.busy blocked the event loop for \d+ ms in receive/.test(line)));
   await call('ham.busy.spin');
   t.deepEqual(
     host.status().plugins.map(({ name, held }) => [name, held]),

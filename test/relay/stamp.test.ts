@@ -66,7 +66,7 @@ for (const [member, values] of DAMAGED) {
 
 for (const co2 of [null, 'x', 5, [], Buffer.from('x')] as Value[]) {
   test(`a stamp that is ${shown(co2)}: refused`, (t) => {
-    t.throws(() => readStamp(co2), { message: /co2 is not a struct/ });
+    t.throws(() => readStamp(co2), { code: 'INVALID_PARAMS', message: /co2 is not a struct/ });
   });
 }
 

@@ -132,12 +132,13 @@ test('the fault for an unknown name suggests a similar one to callers who may li
   const { call } = makeHeart({ access: { anonymous: { classes: ['call'] } } }, [{ name: 'ham.spam.vote' }]);
   const listed = `no method is named 'ham.spam.voet'; co2.get_method_names lists them all`;
   const suggested = `no method is named 'ham.spam.voet'; did you mean "ham.spam.vote"?`;
-  await t.throwsAsync(call('ham.spam.voet', [], callerOf('local')), { message: suggested });
-  await t.throwsAsync(call('system.methodHelp', ['ham.spam.voet']), { message: suggested });
-  await t.throwsAsync(call('ham.spam.voet', [], callerOf('anonymous')), { message: listed });
+  await t.throwsAsync(call('ham.spam.voet', [], callerOf('local')), { code: 'NO_SUCH_METHOD', message: suggested });
+  await t.throwsAsync(call('system.methodHelp', ['ham.spam.voet']), { code: 'NO_SUCH_METHOD', message: suggested });
+  await t.throwsAsync(call('ham.spam.voet', [], callerOf('anonymous')), { code: 'NO_SUCH_METHOD', message: listed });
   const batch = [received({ methodName: 'ham.spam.voet', params: [] })];
   t.deepEqual(await call('system.multicall', [batch], callerOf('local')), [{ faultCode: -32601, faultString: listed }]);
   await t.throwsAsync(call('completely.else', [], callerOf('local')), {
+    code: 'NO_SUCH_METHOD',
     message: /'completely\.else'; co2\.get_method_names lists them all$/,
   });
 });

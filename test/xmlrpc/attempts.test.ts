@@ -52,9 +52,9 @@ test('attempts as a member, as the whole value, and in a row', async (t) => {
 });
 
 test('a failure outside of an attempt, or in its replacement, fails the whole message', (t) => {
-  t.throws(() => serialiseResponse([attempt(1), unsendable]), { message: /^result\[1\]: a function/ });
-  t.throws(() => serialiseResponse([attempt({}), [unsendable]]), { message: /^result\[1\]\[0\]: a function/ });
-  t.throws(() => serialiseResponse([new Attempt(unsendable, () => unsendable)]), { message: /^result\[0\]: a function/ });
+  t.throws(() => serialiseResponse([attempt(1), unsendable]), { code: 'INTERNAL', message: /^result\[1\]: a function/ });
+  t.throws(() => serialiseResponse([attempt({}), [unsendable]]), { code: 'INTERNAL', message: /^result\[1\]\[0\]: a function/ });
+  t.throws(() => serialiseResponse([new Attempt(unsendable, () => unsendable)]), { code: 'INTERNAL', message: /^result\[0\]: a function/ });
 });
 
 test('parts that are rolled back free their memory', async (t) => {

@@ -220,16 +220,19 @@ for (const [what, value] of LARGE) {
 
 test('a value that cannot be sent is an error in turns, too', async (t) => {
   const value = [...Array.from({ length: 100_000 }, () => 'x'), undefined];
-  await t.throwsAsync(async () => serialiseResponseInTurns(value as unknown as Sendable), { message: /^result\[100000\]: undefined/ });
+  await t.throwsAsync(async () => serialiseResponseInTurns(value as unknown as Sendable), {
+    code: 'INTERNAL',
+    message: /^result\[100000\]: undefined/,
+  });
 });
 
 test('a change to a value between two turns appears in the response, or is an error', async (t) => {
   const list: unknown[] = Array.from({ length: 100_000 }, () => 'x');
   const shrinking = serialiseResponseInTurns(list as Sendable);
   list.length = 90_000;
-  await t.throwsAsync(async () => shrinking, { message: /^result\[90000\]: undefined/ });
+  await t.throwsAsync(async () => shrinking, { code: 'INTERNAL', message: /^result\[90000\]: undefined/ });
   const bytes = new Uint8Array(4 * MiB);
   const moving = serialiseResponseInTurns(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  await t.throwsAsync(async () => moving, { message: /^result: the length of the bytes changed/ });
+  await t.throwsAsync(async () => moving, { code: 'INTERNAL', message: /^result: the length of the bytes changed/ });
 });

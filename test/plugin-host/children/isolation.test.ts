@@ -129,7 +129,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: faults, errors and invalid parameters are reported the same way`, async (t) => {
-    const { url, log, ask } = await started(
+    const { url, log, ask, seen } = await started(
       t,
       isolation,
       spam(`
@@ -152,7 +152,8 @@ for (const isolation of ISOLATIONS) {
       text,
     )?.[1];
     t.truthy(id, text);
-    t.regex((await log.line(new RegExp(`error ${id!}`))).text, /secret \/path/);
+    await seen.event('plugin.method_failed', { plugin: 'ham.spam', id, reason: /secret \/path/ });
+    t.regex(log.matching(new RegExp(`error ${id!}`)).join(), /secret \/path/);
     t.deepEqual(await fault('ham.spam.add', [1]), [
       -32602,
       'ham.spam.add: 1 parameter given, expected 2 (signature: int ham.spam.add(int, int))',
@@ -301,7 +302,8 @@ for (const isolation of ISOLATIONS) {
     const { message } = await t.throwsAsync(relay.call('ham.spam.circle'));
     const [id = '', ...more] = [...message.matchAll(/\(error ([0-9a-f]{8})\)/g)].map((match) => match[1]);
     t.deepEqual(more, []);
-    await relay.log.line(new RegExp(`ham\\.spam\\.circle failed \\(error ${id}\\)`));
+    await relay.seen.event('plugin.method_failed', { plugin: 'ham.spam', method: 'ham.spam.circle', id });
+    t.is(relay.log.matching(new RegExp(`ham\\.spam\\.circle failed \\(error ${id}\\)`)).length, 1);
     t.is(relay.log.matching(/\(error [0-9a-f]{8}\)/).length, 1);
   });
 }
