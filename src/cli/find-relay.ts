@@ -83,8 +83,8 @@ async function namedRelay(url: URL, flags: TargetFlags): Promise<FoundRelay> {
     return { url, dataDir: resolve(given ?? '.co2'), as };
   if (flags.config !== undefined) return { url, dataDir: (await optionsOf(flags)).dataDir, as };
   const running = await relayHere(flags);
-  const dataDir = running?.dataDir ?? (await optionsOf(flags).catch(() => undefined))?.dataDir ?? resolve('.co2');
-  return { url, dataDir, as };
+  const options = running || isDefault(flags) ? undefined : await optionsOf(flags).catch(() => undefined);
+  return { url, dataDir: running?.dataDir ?? options?.dataDir ?? resolve('.co2'), as };
 }
 
 function hasToken({ token, tokenFile }: TargetFlags): boolean {
