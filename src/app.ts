@@ -7,7 +7,7 @@ import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
-import type { Clock, Log, LogSource } from './core/core.ts';
+import type { Clock, Log, LogSource, MaybePromise } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
@@ -166,6 +166,8 @@ const LIVE: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+// The test kit runs no programs, which would need a server.
+const NO_BYTES = Buffer.alloc(0);
 // Many units are read.
 const WORK_TIMEOUT_MS = 60_000;
 // Plugins, programs and drains have time limits of their own; this one ends a host that hangs.
@@ -288,6 +290,7 @@ function makeParts(
     events,
     programs: {
       ...{ relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+      answerChild: (plugin, document, gone): MaybePromise<Buffer> => programServer?.answer(plugin, document, gone) ?? NO_BYTES,
       keepLetters: { store, restore: restoreMessage, date },
     },
     storage: { store, restore: restoreMessage, date },

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { RelayError } from '../core/core.ts';
+import type { MaybePromise } from '../core/core.ts';
 import { grantOf, credentialCheck } from '../access/access.ts';
 import type { Principal, KnownToken, TokenSource } from '../access/access.ts';
 import type { CallOutcome, XmlCalls } from './endpoint.ts';
@@ -95,6 +96,12 @@ export class ProgramServer {
       });
       this.#server.listen(0, HOST, resolve);
     });
+  }
+
+  /** Answers a call of the plugin of this name that came another way. `gone` is aborted when its process has ended. Never rejects. */
+  answer(plugin: string, body: Buffer, gone: AbortSignal): MaybePromise<Buffer> {
+    const principal: Principal = { role: { kind: 'plugin', name: plugin }, address: HOST, port: 0, isDirect: true, isPeer: false, gone };
+    return this.#calls.answer({ principal, body, outcome: { rpcMethod: undefined, rpcFault: undefined }, charset: undefined });
   }
 
   /** Closes all connections. */

@@ -1,7 +1,7 @@
 /** Ingress: a dict that a caller or a satellite submits becomes a checked and stamped message. */
 import { randomBytes } from 'node:crypto';
 import { HOP_LIMIT } from '../message/message.ts';
-import { RelayError, clean } from '../core/core.ts';
+import { RelayError, clean, randomHex } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
 import type { Dict, Frozen } from '../values/values.ts';
@@ -10,7 +10,6 @@ import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { Ingress } from './origin-check.ts';
-import { randomHex } from './random-hex.ts';
 import { claimIn, readStamp } from './stamp.ts';
 import type { Stamp } from './stamp.ts';
 

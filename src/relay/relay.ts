@@ -22,7 +22,6 @@ export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export { OwnIdentity } from './own-identity.ts';
 export { RejectionLog } from './rejection-log.ts';
-export { randomHex } from './random-hex.ts';
 export { READINESS_PARTS, overviewOf, reasonsAgainst } from './readiness.ts';
 export type { NotReady, Overview, ReadinessPart } from './readiness.ts';
 export type { RelayEvent } from './relay-events.ts';

@@ -2,10 +2,9 @@
  * Watches let callers observe the events of the relay. Each watch has a bounded queue that its caller reads by long polls, so no event is
  * missed between two polls. Nothing is queued while there is no watch.
  */
-import { BoundedQueue, RelayError, SILENT } from '../core/core.ts';
+import { BoundedQueue, RelayError, SILENT, randomHex } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { EmittedEvent, EventStream } from '../events/events.ts';
-import { randomHex } from './random-hex.ts';
 import type { RelayEvent } from './relay-events.ts';
 
 /** The result of a poll. */

@@ -2,12 +2,11 @@
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Submitter } from '../access/access.ts';
-import { clean, reasonOf, RelayError, suggest } from '../core/core.ts';
+import { clean, randomHex, reasonOf, RelayError, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { OrphanWatch } from '../plugin-host/plugin-host.ts';
 import { programExecutors } from './program-work.ts';
-import { randomHex } from '../relay/relay.ts';
 import type { WorkEvent } from '../relay/relay.ts';
 import { systemReason } from '../state/state.ts';
 import type { Store } from '../store/store.ts';

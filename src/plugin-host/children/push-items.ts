@@ -39,6 +39,8 @@ class Batch {
   #items: PushedItem[] = [];
   #bytes = 0;
   #pushing: Promise<void> | undefined;
+  /** The push that follows in this turn of the event loop. */
+  #due: NodeJS.Immediate | undefined;
 
   constructor(
     private readonly push: Push,
@@ -49,16 +51,27 @@ class Batch {
   async add(item: PushedItem): Promise<void> {
     this.#items.push(item);
     this.#bytes += sizeOf(item);
-    if (this.#pushing && (this.#items.length >= MAX_ITEMS || this.#bytes >= MAX_BYTES)) await this.#pushing;
-    if (!this.#pushing) this.#flush();
+    const isFull = this.#items.length >= MAX_ITEMS || this.#bytes >= MAX_BYTES;
+    if (this.#pushing) {
+      if (isFull) await this.#pushing;
+    } else if (isFull) this.#flush();
+    // What is yielded in the same turn goes with it, and often the end.
+    else
+      this.#due ??= setImmediate(() => {
+        this.#flush();
+      });
   }
 
   async finish(end: Record<string, Sendable>): Promise<void> {
-    await this.#pushing;
+    // The last push may be followed by another one with what came meanwhile.
+    while (this.#pushing) await this.#pushing;
+    clearImmediate(this.#due);
     await this.push(this.#items, end);
   }
 
   #flush(): void {
+    clearImmediate(this.#due);
+    this.#due = undefined;
     const items = this.#items;
     this.#items = [];
     this.#bytes = 0;

@@ -1,79 +1,61 @@
-/**
- * The client by which a child calls the relay and sends its log lines, over persistent connections. It uses only node:http, and loads that
- * at the first call: a larger client would take most of the start-up time.
- */
-import type { Agent, IncomingMessage } from 'node:http';
+/** The client by which a child calls the relay and sends its log lines, over the pipe by which the relay calls it. */
 import { format } from 'node:util';
-import { RelayError, errorFromFault } from '../../core/core.ts';
+import { errorFromFault } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { parseResponse, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
+import { FIRST_CHILD_CALL, callNumbers } from '../pipe/pipe.ts';
 
-// Few enough connections not to burden the relay. Further calls wait here.
-const MAX_SOCKETS = 32;
+// Few enough calls at a time not to burden the relay. Further ones wait here.
+const MAX_CALLS = 64;
+const LAST_NUMBER = 0xffff_ffff;
+
+interface Call {
+  readonly resolve: (value: Value) => void;
+  readonly reject: (error: unknown) => void;
+}
 
 export class RelayClient {
-  #agent: Agent | undefined;
-  readonly #options: Readonly<Record<string, unknown>>;
-  readonly #authorization: string;
+  readonly #send: (id: number, document: Buffer) => void;
+  readonly #calls = new Map<number, Call>();
+  readonly #nextId = callNumbers(FIRST_CHILD_CALL, LAST_NUMBER, (id) => this.#calls.has(id));
+  readonly #waiting: (() => void)[] = [];
 
-  /** `url` is the value of CO2_RELAY_URL, including the credential. */
-  constructor(url: string) {
-    const { hostname, port, pathname, username, password } = new URL(url);
-    this.#options = { host: hostname, port, path: pathname, method: 'POST' };
-    this.#authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  /** `send` sends a document to the relay. */
+  constructor(send: (id: number, document: Buffer) => void) {
+    this.#send = send;
   }
 
   /**
-   * Calls a method. Rejects with the RelayError or Fault that the relay returns ({@link errorFromFault}), or with a RelayError TRANSPORT if
-   * the relay cannot be reached.
+   * Calls a method. Rejects with the RelayError or Fault that the relay returns ({@link errorFromFault}). A child that has lost its relay
+   * ends, so no call outlives it.
    */
-  async call(method: string, params: readonly Sendable[]): Promise<Value> {
-    const answer = parseResponse(await this.#post(serialiseCall(method, params, { nil: true, i8: true })), {
-      limits: { maxBodyBytes: Infinity },
-    });
-    if (answer.kind === 'fault') throw errorFromFault(answer.code, answer.text);
-    return answer.value;
-  }
-
-  close(): void {
-    this.#agent?.destroy();
-  }
-
-  async #post(body: Buffer): Promise<Buffer> {
-    const { Agent, request } = await import('node:http');
-    this.#agent ??= new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, noDelay: true });
-    const agent = this.#agent;
+  call(method: string, params: readonly Sendable[]): Promise<Value> {
     return new Promise((resolve, reject) => {
-      const fail = (error: unknown): void => {
-        reject(new RelayError('TRANSPORT', 'the relay is not there', { cause: error }));
+      const document = serialiseCall(method, params, { nil: true, i8: true });
+      const begin = (): void => {
+        const id = this.#nextId();
+        this.#calls.set(id, { resolve, reject });
+        this.#send(id, document);
       };
-      const headers = { authorization: this.#authorization, 'content-type': 'text/xml', 'content-length': body.length };
-      const asking = request({ ...this.#options, agent, headers }, (response) => {
-        collect(response).then((bytes) => {
-          if (response.statusCode === 200) resolve(bytes);
-          else fail(new Error(`HTTP ${response.statusCode ?? 0}: ${bytes.toString('utf8', 0, 200)}`));
-        }, fail);
-      });
-      asking.once('error', fail);
-      asking.end(body);
+      if (this.#calls.size < MAX_CALLS) begin();
+      else this.#waiting.push(begin);
     });
   }
-}
 
-/** Reads the whole body. Rejects if it is truncated. */
-export function collect(message: IncomingMessage): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    message.on('data', (chunk: Buffer) => chunks.push(chunk));
-    message.once('end', () => {
-      resolve(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks));
-    });
-    message.once('close', () => {
-      reject(new Error('the connection was closed'));
-    });
-    message.once('error', reject);
-  });
+  /** Takes the answer to a call. */
+  answered(id: number, document: Buffer): void {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    this.#waiting.shift()?.();
+    try {
+      const answer = parseResponse(document, { limits: { maxBodyBytes: Infinity } });
+      if (answer.kind === 'fault') throw errorFromFault(answer.code, answer.text);
+      call?.resolve(answer.value);
+    } catch (error) {
+      call?.reject(error);
+    }
+  }
 }
 
 type Level = 'debug' | 'info' | 'warn' | 'error';

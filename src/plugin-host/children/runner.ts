@@ -3,15 +3,12 @@ import { env } from 'node:process';
 import { RelayError } from '../../core/core.ts';
 import { ChildModule } from './child-module.ts';
 import { PIPE_LOST, jobOf, watchOver } from './job.ts';
-import { RelayClient, RelayLog } from './relay-client.ts';
+import { RelayLog } from './relay-client.ts';
 import { ChildServer } from './server.ts';
 import type { ChildMethod } from './server.ts';
 
-function main(url: string): void {
+function main(): void {
   const job = jobOf(process.argv);
-  const client = new RelayClient(url);
-  const log = new RelayLog(client, job.debug);
-  const module = new ChildModule({ job, client, log });
   // Processes that the plugin starts must not inherit these variables.
   delete env.CO2_RELAY_URL;
   delete env.CO2_PLUGIN_TOKEN;
@@ -21,12 +18,14 @@ function main(url: string): void {
   };
   watchOver(job.maxMemoryMb, end);
   const server = new ChildServer({
-    find: (name) => methods.get(name) ?? module.method(name),
-    explain: (thrown) => module.explain(thrown),
+    find: (name): ChildMethod | undefined => methods.get(name) ?? module.method(name),
+    explain: (thrown): string => module.explain(thrown),
     onEnd: (reason) => {
       end(PIPE_LOST, `the pipe to the relay has ended: ${reason}`);
     },
   });
+  const log = new RelayLog(server.relay, job.debug);
+  const module = new ChildModule({ job, client: server.relay, log });
   const methods = protocolOf(module, async () => {
     await module.stop();
     await log.flush();
@@ -72,8 +71,7 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
   ]);
 }
 
-const { CO2_RELAY_URL: relayUrl, CO2_PLUGIN_TOKEN: token } = env;
-if (relayUrl === undefined || token === undefined) {
+if (env.CO2_PLUGIN_TOKEN === undefined) {
   process.stderr.write(
     'This runs a plugin in a process of its own, and the relay starts it: say isolation: { "<package>.<module>": "child" } in config.ts.\n',
   );
@@ -81,5 +79,5 @@ if (relayUrl === undefined || token === undefined) {
 } else if (!(env.CO2_PROTOCOL_VERSIONS ?? '').split(',').includes('1')) {
   throw new RelayError('PLUGIN_REFUSED', 'the relay does not speak version 1 of the protocol');
 } else {
-  main(relayUrl);
+  main();
 }

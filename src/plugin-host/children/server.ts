@@ -1,4 +1,4 @@
-/** Answers the calls of the relay in a child, over the pipe. The answer to a synchronous method is sent at once. */
+/** A child's end of the pipe: answers the calls of the relay, and calls the relay. The answer to a synchronous method is sent at once. */
 import { Socket } from 'node:net';
 import { Fault, RelayError, THROWN } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
@@ -6,7 +6,8 @@ import type { Sendable, Value } from '../../values/values.ts';
 import { answerCall } from '../../rpc/exchange.ts';
 import type { RpcEndpoint } from '../../rpc/exchange.ts';
 import { parseCall } from '../../xmlrpc/xmlrpc.ts';
-import { PIPE_FD, Pipe } from '../pipe/pipe.ts';
+import { FIRST_CHILD_CALL, PIPE_FD, Pipe } from '../pipe/pipe.ts';
+import { RelayClient } from './relay-client.ts';
 
 /** A method that the relay calls. A result of `undefined` is sent as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
@@ -23,6 +24,10 @@ export interface ChildServerParts {
 export class ChildServer {
   readonly #pipe: Pipe;
   readonly #endpoint: RpcEndpoint<undefined>;
+  /** Calls the relay. */
+  readonly relay = new RelayClient((id, document) => {
+    this.#pipe.send(id, document);
+  });
   #afterNext: (() => void) | undefined;
 
   /** Serves from now on. */
@@ -30,9 +35,11 @@ export class ChildServer {
     this.#endpoint = endpointOf(parts);
     this.#pipe = new Pipe(new Socket({ fd: PIPE_FD }), {
       onDocument: (id, document) => {
-        void answerCall(this.#endpoint, document, undefined).then((answer) => {
-          this.#send(id, answer);
-        });
+        if (id >= FIRST_CHILD_CALL) this.relay.answered(id, document);
+        else
+          void answerCall(this.#endpoint, document, undefined).then((answer) => {
+            this.#send(id, answer);
+          });
       },
       onEnd: ({ message }) => {
         parts.onEnd(message);

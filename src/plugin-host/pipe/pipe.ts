@@ -8,6 +8,19 @@ import { RelayError, reasonOf } from '../../core/core.ts';
 /** The file descriptor of the pipe in the child. */
 export const PIPE_FD = 3;
 
+/** Both sides call. The relay numbers its calls from 1 on, the child from here on; an answer has the number of its call. */
+export const FIRST_CHILD_CALL = 0x8000_0000;
+
+/** Makes numbers of calls from `first` to `last`, over and over; those for which `isUsed` is true are skipped. */
+export function callNumbers(first: number, last: number, isUsed: (id: number) => boolean): () => number {
+  let id = first - 1;
+  return () => {
+    do id = id >= last ? first : id + 1;
+    while (isUsed(id));
+    return id;
+  };
+}
+
 /*
  * On the wire, each document is cut into parts:
  *
@@ -81,6 +94,11 @@ export class Pipe {
     return this.#isOpen;
   }
 
+  /** The number of documents that are not sent yet. */
+  get waiting(): number {
+    return this.#outgoing.size;
+  }
+
   /** Sends a document together with all others of this turn. It is dropped if the pipe has ended. */
   send(id: number, document: Buffer): void {
     if (!this.#isOpen) return;
@@ -99,6 +117,11 @@ export class Pipe {
   finish(then: () => void): void {
     this.#onFinished = then;
     this.#flush();
+  }
+
+  /** Closes the socket now, as if the connection had broken for this reason. */
+  fail(reason: string): void {
+    this.#end(new RelayError('TRANSPORT', reason));
   }
 
   /** Closes the socket now. */
@@ -160,6 +183,10 @@ class Outgoing {
   /** The large documents that are being sent; the first is next. */
   #large: Large[] = [];
   #withdrawn: number[] = [];
+
+  get size(): number {
+    return this.#small.size + this.#waiting.size + this.#large.length;
+  }
 
   add(id: number, document: Buffer): void {
     if (document.length <= PART_BYTES) this.#small.set(id, document);

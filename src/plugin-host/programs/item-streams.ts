@@ -1,6 +1,5 @@
 /** The streams of items that the processes of plugins push to the relay, in batches whose answer is the permission for the next. */
-import { randomBytes } from 'node:crypto';
-import { RelayError, unlessAborted } from '../../core/core.ts';
+import { RelayError, randomHex, unlessAborted } from '../../core/core.ts';
 import type { Sendable } from '../../values/values.ts';
 
 /** Items that a process pushed, and whether they are its last ones. */
@@ -12,11 +11,12 @@ export interface ItemBatch {
 
 // More would only delay the first of them.
 const MAX_ITEMS = 10_000;
+// Not guessable, though a token is needed as well.
+const newId = randomHex(12);
 
 /** One stream: a process pushes, the relay iterates. */
 export class ItemStream {
-  // Not guessable, though a token is needed as well.
-  readonly id = randomBytes(12).toString('hex');
+  readonly id = newId();
   #batch: ItemBatch | undefined;
   /** Answers the push of the current batch. */
   #permit: (isOpen: boolean) => void = () => undefined;

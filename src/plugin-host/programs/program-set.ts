@@ -1,7 +1,7 @@
 /** Holds the programs of a host, what they share, and their calls to the relay. */
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { clean, RelayError, suggest } from '../../core/core.ts';
-import type { Clock, LogSource } from '../../core/core.ts';
+import type { Clock, LogSource, MaybePromise } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
 import type { DurableQueues, HostedOptions, HostEvent } from '../hosted/hosted.ts';
@@ -37,6 +37,8 @@ export interface ProgramSurroundings {
   readonly random: () => number;
   /** The relay's own environment, from which programs inherit a few variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Answers a call that a child makes over its pipe, as the call of the plugin of this name; never rejects. Default: it makes none. */
+  readonly answerChild?: ((plugin: string, document: Buffer, gone: AbortSignal) => MaybePromise<Buffer>) | undefined;
   /** Stores dead letters durably. Default: they are only in memory. */
   readonly keepLetters?: KeptLettersParts | undefined;
 }

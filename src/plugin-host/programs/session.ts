@@ -35,8 +35,8 @@ export interface SessionOptions {
   readonly overrides?: Readonly<Record<string, string | undefined>> | undefined;
   /** For a program that is called over HTTP or a pipe. */
   readonly http?: Pick<HttpTransportOptions, 'maxBodyBytes' | 'meaning' | 'tap'> | undefined;
-  /** For a child of ours: it inherits a pipe, over which it may be called. Default: it has none. */
-  readonly pipe?: Pick<PipeTransportOptions, 'onBroken'> | undefined;
+  /** For a child of ours: it inherits a pipe, over which it is called and calls. Default: it has none. */
+  readonly pipe?: Pick<PipeTransportOptions, 'onBroken' | 'answer'> | undefined;
 }
 
 const STOP: ProgramRequest = requestOf('plugin.stop', []);

@@ -11,6 +11,7 @@ import type { DescribedMethod } from './description.ts';
 import { ItemStream } from './item-streams.ts';
 import type { ItemBatch } from './item-streams.ts';
 import type { PauseWatch } from './pause-watch.ts';
+import type { AnswerChild } from './pipe-transport.ts';
 import type { PollTransport } from './poll-transport.ts';
 import type { PreparationParts, Prepared } from './preparation.ts';
 import type { ProcessEnd } from './process.ts';
@@ -27,6 +28,8 @@ export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'htt
   readonly setupTimeoutMs: number;
   /** The largest answer, in bytes. */
   readonly maxBodyBytes: number;
+  /** As `ProgramSurroundings.answerChild`. */
+  readonly answerChild?: ((plugin: string, document: Buffer, gone: AbortSignal) => MaybePromise<Buffer>) | undefined;
   /** Version of the relay. */
   readonly version: string;
   /** Uniform in [0, 1). */
@@ -271,13 +274,14 @@ export class Supervisor {
   }
 
   #spawn(): void {
-    const { record, kind, maxBodyBytes, log, clock, pauses, explainEnd, onToken } = this.#parts;
+    const { record, kind, maxBodyBytes, log, clock, pauses, explainEnd, onToken, answerChild } = this.#parts;
     const http = { maxBodyBytes, meaning: kind === 'child' ? childError : undefined };
     try {
       const onBroken = (reason: string): void => {
         this.#lost(session, reason);
       };
-      const pipe = kind === 'child' ? { onBroken } : undefined;
+      const answer: AnswerChild | undefined = answerChild && ((document, gone) => answerChild(record.name, document, gone));
+      const pipe = kind === 'child' ? { onBroken, answer } : undefined;
       const session: Session = new Session(
         { ...this.#parts, record, clock, http, pipe },
         {

@@ -9,11 +9,13 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { RelayError, systemClock } from '../../../src/core/core.ts';
-import { Pipe } from '../../../src/plugin-host/pipe/pipe.ts';
+import { FIRST_CHILD_CALL, Pipe } from '../../../src/plugin-host/pipe/pipe.ts';
 import type { PipeOptions } from '../../../src/plugin-host/pipe/pipe.ts';
+import { RelayClient } from '../../../src/plugin-host/children/relay-client.ts';
 import { PipeTransport } from '../../../src/plugin-host/programs/pipe-transport.ts';
+import type { AnswerChild } from '../../../src/plugin-host/programs/pipe-transport.ts';
 import { MAX_CALLS, requestOf } from '../../../src/plugin-host/programs/transport.ts';
-import { parseCall, serialiseFault, serialiseResponse } from '../../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, serialiseCall, serialiseFault, serialiseResponse } from '../../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../../support/gate.ts';
 import { temporaryDir } from '../../support/relays.ts';
 
@@ -369,4 +371,73 @@ test('closing rejects the calls in flight, and reports no broken pipe', async (t
   t.like(await t.throwsAsync(call), { code: 'TRANSPORT', message: 'ham does not run any more' });
   await t.throwsAsync(transport.send(requestOf('wait', []), MS), { code: 'TRANSPORT' });
   t.deepEqual(broken.all, []);
+});
+
+/** A child that calls the relay, which answers by `answer`. */
+async function calling(t: ExecutionContext, answer: AnswerChild, maxBodyBytes?: number) {
+  const [ours, theirs] = await socketPair(t);
+  const broken = new Gate<string>();
+  const transport = new PipeTransport('ham', ours, {
+    ...{ clock: systemClock, maxBodyBytes, answer },
+    onBroken: (reason) => broken.push(reason),
+  });
+  t.teardown(() => transport.close());
+  const client = new RelayClient((id, document) => {
+    pipe.send(id, document);
+  });
+  const pipe: Pipe = new Pipe(theirs, {
+    onDocument: (id, document) => {
+      if (id >= FIRST_CHILD_CALL) client.answered(id, document);
+      else pipe.send(id, serialiseResponse('from the child'));
+    },
+    onEnd: NOTHING,
+  });
+  return { transport, client, pipe, broken };
+}
+
+test('both sides call at the same time, and each call gets its own answer', async (t) => {
+  const { transport, client } = await calling(t, async (document) => {
+    await turn();
+    const { methodName, params } = parseCall(document);
+    return methodName === 'bad' ? serialiseFault(42, 'no such room') : serialiseResponse(params[0] ?? '');
+  });
+  const numbers = Array.from({ length: 300 }, (_, n) => n);
+  const large = 'x'.repeat(20 * PART);
+  const answers = Promise.all([
+    Promise.all(numbers.map((n) => client.call('echo', [n]))),
+    Promise.all(numbers.map(() => transport.send(requestOf('any', []), MS))),
+    client.call('echo', [large]),
+  ]);
+  t.deepEqual(await answers, [numbers, numbers.map(() => 'from the child'), large]);
+  t.like(await t.throwsAsync(client.call('bad', [])), { code: 42, message: 'no such room' });
+});
+
+test('a call of a child over the limit is refused alone, and calls learn that their child has ended', async (t) => {
+  const gone = new Gate<string>();
+  const { transport, client } = await calling(
+    t,
+    (document, signal) => {
+      if (parseCall(document).methodName === 'short') return serialiseResponse('done');
+      signal.addEventListener('abort', () => {
+        gone.push('gone');
+      });
+      return new Promise(NOTHING);
+    },
+    2 * PART,
+  );
+  const refused = client.call('echo', ['x'.repeat(5 * PART)]);
+  const small = client.call('short', []);
+  t.like(await t.throwsAsync(refused), { code: 'LIMIT' });
+  t.is(await small, 'done');
+  void client.call('long', []);
+  t.is(await client.call('short', []), 'done');
+  t.deepEqual(gone.all, []);
+  await transport.close();
+  t.deepEqual(gone.all, ['gone']);
+});
+
+test('a child that makes calls without end loses its pipe', async (t) => {
+  const { pipe, broken } = await calling(t, () => new Promise(NOTHING));
+  for (let n = 0; n < 3 * MAX_CALLS; n++) pipe.send(FIRST_CHILD_CALL + n, serialiseCall('any', []));
+  t.deepEqual(await broken.first(1), ['it makes more than 2000 calls at a time']);
 });

@@ -1,6 +1,6 @@
 /** The random names of clients that have none. */
 import test from 'ava';
-import { randomHex } from '../../src/relay/random-hex.ts';
+import { randomHex } from '../../src/core/random-hex.ts';
 
 test('every name is new and as long as it should be, however many are made', (t) => {
   const next = randomHex(8);
