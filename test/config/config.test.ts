@@ -48,6 +48,7 @@ const DEFAULTS = {
   allowAddPrograms: false,
   watch: true,
   peers: [],
+  trust: 'pin',
   outbox: { maxMessages: 10_000, maxBytes: 64 * 1024 * 1024 },
   retry: { minMs: 250, maxMs: 60_000 },
   peerTimeoutMs: 10_000,

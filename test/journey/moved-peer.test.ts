@@ -37,12 +37,14 @@ interface Pair {
   readonly startB: (host: string) => Promise<TestRelay>;
 }
 
-async function startPair(t: ExecutionContext, { resolve }: Names, config: Config = {}): Promise<Pair> {
+async function startPair(t: ExecutionContext, { resolve }: Names, config: Config = {}, isClassic = true): Promise<Pair> {
   const [aPort, bPort] = await freePorts(2);
   const dataDir = join(temporaryDir(t), 'b');
   // Pings would look up the name as well, and tests count the lookups.
   const common: Config = { drainMs: 2000, retry: { minMs: 5, maxMs: 100 }, peerPingIntervalMs: 0 };
-  const a = await startRelay(t, { ...common, host: A_HOST, port: aPort!, peers: [`http://${NAME}:${bPort!}`], ...config }, { resolve });
+  // Without proofs, since only the address of a classic peer counts.
+  const peers = [{ url: `http://${NAME}:${bPort!}`, classic: isClassic }];
+  const a = await startRelay(t, { ...common, host: A_HOST, port: aPort!, peers, ...config }, { resolve });
   const startB = (host: string): Promise<TestRelay> =>
     startRelay(t, { ...common, host, port: bPort!, dataDir, allowedHosts: [NAME], peers: [`http://${A_HOST}:${aPort!}`] });
   return { a, startB };
@@ -133,4 +135,24 @@ test.serial('the stamp of a peer is rejected from any other client, without a DN
     a.received.all.map(({ dict }) => dict.data),
     ['of b', 'the end'],
   );
+});
+
+test.serial('a peer that has proved its key is recognized at any address, and nobody else at its own', async (t) => {
+  const dns = names();
+  const { a, startB } = await startPair(t, dns, { access: { local: ['read'] } }, false);
+  const old = await startB(OLD_HOST);
+  await a.emit({ data: 'hello' });
+  await hears(old, 'hello');
+  await old.stop();
+  const b = await startB(NEW_HOST);
+  const before = dns.asked.length;
+  await b.call('notify', { data: 'of a client of b' });
+  await hears(a, 'of a client of b');
+  t.is(a.received.all.at(-1)?.context.verdict, 'vouched');
+  t.is(dns.asked.length, before, 'no name is looked up for it');
+  const stranger = new XmlRpcClient(new URL(a.url), { localAddress: OLD_HOST });
+  t.teardown(() => stranger.close());
+  const stamp = { id: 'x.1', hops: 3, age: 0, by: old.hostId };
+  const error = await t.throwsAsync(stranger.call('notify', [{ data: 'forged', host_id: old.hostId, co2: stamp }]));
+  t.is(RemoteFault.is(error) ? error.code : 0, 403);
 });

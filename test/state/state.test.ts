@@ -24,7 +24,7 @@ test('the first start makes a private directory with a name and a token, and not
   t.is(mode(directory), '700');
   t.is(mode(join(directory, 'admin.token')), '600');
   t.is(mode(join(directory, 'host-id')), '600');
-  t.deepEqual(readdirSync(directory).sort(), ['admin.token', 'host-id']);
+  t.deepEqual(readdirSync(directory).sort(), ['admin.token', 'host-id', 'node.key']);
   t.regex(state.hostIdRandom, /^[0-9a-f]{16}$/);
   t.regex(state.adminToken, /^[A-Za-z0-9_-]{43}$/);
   t.is(readFileSync(join(directory, 'admin.token'), 'utf8').trim(), state.adminToken);
@@ -47,7 +47,7 @@ test('starters at once agree, and leave nothing behind', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   const states = await Promise.all(Array.from({ length: 20 }, () => openStateDirectory(directory)));
   for (const state of states) t.deepEqual(state, states[0]);
-  t.deepEqual(readdirSync(directory).sort(), ['admin.token', 'host-id']);
+  t.deepEqual(readdirSync(directory).sort(), ['admin.token', 'host-id', 'node.key']);
 });
 
 test('a token that an operator wrote is used, with or without a newline', async (t) => {

@@ -47,9 +47,14 @@ export async function batchServer(
     return result;
   };
   const answer = (body: Buffer, response: ServerResponse): void => {
-    bodies.push(body.toString());
     const { methodName, params } = parseCall(body);
     response.setHeader('content-type', 'text/xml');
+    if (methodName === 'relay.hello') {
+      // A classic server.
+      response.end(serialiseFault(-32601, 'no such method'));
+      return;
+    }
+    bodies.push(body.toString());
     if (methodName === 'notify') {
       requests.push('notify');
       const result = one(params[0] as Dict);

@@ -40,7 +40,7 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
         respond(response, 'ok');
         return;
       }
-      if (call.methodName === 'system.multicall') {
+      if (call.methodName === 'system.multicall' || call.methodName === 'relay.hello') {
         // Like a program that has only `notify`.
         respond(response, -32601);
         return;

@@ -1,0 +1,276 @@
+/** Node keys, the handshake and its keys, the store of trusted nodes, and the secret of a cluster. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import {
+  MAX_TRUST_BYTES,
+  OwnNode,
+  Trust,
+  agree,
+  answerOnWire,
+  isNodeId,
+  isProven,
+  knowsSecret,
+  nodesIn,
+  openHello,
+  pairingCode,
+  proofOnWire,
+  readAnswer,
+  readClusterSecret,
+  readSide,
+  sideOnWire,
+} from '../../src/identity/identity.ts';
+import type { IdentityOptions, Proven, TrustMode } from '../../src/identity/identity.ts';
+import { StateFile, countStart, openStateDirectory } from '../../src/state/state.ts';
+import { temporaryDir } from '../support/relays.ts';
+import { dictOf, isDict } from '../../src/values/values.ts';
+import type { Dict, Sendable } from '../../src/values/values.ts';
+import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+
+const NONE = Buffer.alloc(0);
+const HOST_ID = '0123456789abcdef@192.0.2.1:2004';
+
+function nodeOf(nick: string, options: Partial<IdentityOptions> = {}): OwnNode {
+  const node = new OwnNode({ seed: randomBytes(32).toString('base64url'), options: { trust: 'pin', nick, ...options } });
+  node.describe({ addrs: ['http://192.0.2.1:2004'], hostIds: [HOST_ID] });
+  return node;
+}
+
+/** The struct as it arrives. */
+function sent(members: Record<string, Sendable>): Dict {
+  const [dict] = parseCall(serialiseCall('relay.hello', [members])).params;
+  return isDict(dict) ? dict : dictOf();
+}
+
+/** A hello between two nodes, up to what both have agreed on. */
+function helloOf(one: OwnNode, two: OwnNode, exporters: readonly [Buffer, Buffer] = [NONE, NONE]) {
+  const [initiator, responder] = [openHello(one.self), openHello(two.self)];
+  const [a, b] = [readSide(sent(sideOnWire(initiator.own))), readSide(sent(sideOnWire(responder.own)))];
+  return {
+    ...{ initiator, responder, a, b },
+    atInitiator: agree(initiator.own, b, initiator, exporters[0]),
+    atResponder: agree(a, responder.own, responder, exporters[1]),
+  };
+}
+
+test('the key of a node is private, and the same at every start; starts are counted', async (t) => {
+  const directory = join(temporaryDir(t), 'state');
+  const first = await openStateDirectory(directory);
+  const second = await openStateDirectory(directory);
+  t.is(second.nodeSeed, first.nodeSeed);
+  t.is(statSync(join(directory, 'node.key')).mode & 0o777, 0o600);
+  const [one, two] = [first, second].map(({ nodeSeed: seed }) => new OwnNode({ seed, options: { trust: 'pin' } }));
+  t.true(isNodeId(one?.id));
+  t.is(one?.id, two?.id);
+  t.not(one?.instance, two?.instance);
+  t.is(await countStart(directory), 1);
+  t.is(await countStart(directory), 2);
+  t.is(readFileSync(join(directory, 'epoch'), 'utf8'), '2\n');
+  for (const damaged of ['', 'x', '-1', '2147483647', '1e3']) {
+    writeFileSync(join(directory, 'epoch'), damaged);
+    const error = await t.throwsAsync(countStart(directory), { message: /epoch is damaged/ }, damaged);
+    t.regex(error.message, /delete it and node\.key/);
+  }
+});
+
+test('the id of a node follows from its key as it is written down: the first 160 bits of SHA-256, base32', (t) => {
+  // RFC 8032, section 7.1, test 1.
+  const seed = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex');
+  const node = new OwnNode({ seed: seed.toString('base64url'), options: { trust: 'pin' } });
+  t.is(node.key.pub.toString('hex'), 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a');
+  // base32 of sha256(pub)[:20], made with Python.
+  t.is(node.id, 'eh7ddx5bksrgcytl7bkai36se4nxx3kl');
+  t.throws(() => new OwnNode({ seed: 'short', options: { trust: 'pin' } }), { message: /node\.key in the state directory is damaged/ });
+});
+
+test('both sides of a hello agree on transcript and keys, and accept the proof of the other side only', (t) => {
+  const [one, two] = [nodeOf('one'), nodeOf('two')];
+  const { atInitiator, atResponder, a, b } = helloOf(one, two);
+  t.deepEqual(atInitiator, atResponder);
+  const { transcript, keys } = atInitiator;
+  const proofs = { initiator: sent(proofOnWire(one.self, 'initiator', transcript)), responder: sent(proofOnWire(two.self, 'responder', transcript)) };
+  t.true(isProven(proofs.initiator, 'initiator', a.node, transcript));
+  t.true(isProven(proofs.responder, 'responder', b.node, transcript));
+  t.false(isProven(proofs.responder, 'initiator', a.node, transcript), 'a proof that is sent back');
+  t.false(isProven(proofs.initiator, 'responder', a.node, transcript), 'the proof of the other role');
+  t.false(isProven(proofs.initiator, 'initiator', b.node, transcript), 'swapped ids');
+  t.false(isProven(proofs.initiator, 'initiator', a.node, helloOf(one, two).atInitiator.transcript), 'of another hello');
+  t.false(isProven(dictOf([['proof', Buffer.alloc(64)]]), 'initiator', a.node, transcript));
+  const answer = { answer: 'trusted', reason: '', copied: '' } as const;
+  t.deepEqual(readAnswer(sent(answerOnWire(answer, keys)), keys), answer);
+  t.is(readAnswer(sent({ ...answerOnWire({ ...answer, answer: 'refused' }, keys), answer: 'trusted' }), keys), undefined, 'a changed answer');
+  t.is(readAnswer(sent(answerOnWire(answer, helloOf(one, two).atInitiator.keys)), keys), undefined, 'the answer of another session');
+});
+
+test('whoever changes a member of a hello, or ends its TLS connection, makes the proofs wrong', (t) => {
+  const [one, two] = [nodeOf('one'), nodeOf('two')];
+  const { a, b, initiator, responder } = helloOf(one, two);
+  const { transcript } = agree(initiator.own, b, initiator, NONE);
+  for (const changed of [
+    { ...a, nonce: randomBytes(32) },
+    { ...a, instance: '0'.repeat(16) },
+    { ...a, features: [] },
+    { ...a, node: nodeOf('three').self.descriptor },
+  ])
+    t.notDeepEqual(agree(changed, responder.own, responder, NONE).transcript, transcript);
+  t.notDeepEqual(helloOf(one, two, [randomBytes(32), randomBytes(32)]).atResponder.transcript, transcript);
+  const { atInitiator, atResponder } = helloOf(one, two, [randomBytes(32), randomBytes(32)]);
+  t.notDeepEqual(atInitiator.keys, atResponder.keys, 'a proxy that ends TLS in between');
+});
+
+test('a malformed hello is refused with the name of the member', (t) => {
+  const { own } = openHello(nodeOf('one').self);
+  const good = sideOnWire(own);
+  const { node } = good as { node: Record<string, Sendable> };
+  const wrong: readonly (readonly [Record<string, Sendable>, RegExp])[] = [
+    [{ ...good, v: 2 }, /v is not 1/],
+    [{ ...good, nonce: Buffer.alloc(31) }, /nonce/],
+    [{ ...good, nonce: 'text' }, /nonce/],
+    [{ ...good, key: Buffer.alloc(33) }, /key/],
+    [{ ...good, instance: 'x' }, /instance/],
+    [{ ...good, features: ['x'.repeat(100)] }, /features/],
+    [{ ...good, node: 1 }, /node is not a struct/],
+    [{ ...good, node: { ...node, id: 'a'.repeat(32) } }, /node\.id/],
+    [{ ...good, node: { ...node, nick: 'another' } }, /node\.sig/],
+    [{ ...good, node: { ...node, epoch: 7 } }, /node\.sig/],
+    [{ ...good, node: { ...node, epoch: 0 } }, /node\.epoch/],
+    [{ ...good, node: { ...node, host_ids: ['nobody'] } }, /node\.host_ids/],
+    [{ ...good, node: { ...node, addrs: Array.from({ length: 17 }, () => 'x') } }, /node\.addrs/],
+    [{ ...good, node: { ...node, pub: Buffer.alloc(32) } }, /node\.id/],
+  ];
+  for (const [members, message] of wrong) t.throws(() => readSide(sent(members)), { message }, String(message));
+  const { responder } = helloOf(nodeOf('one'), nodeOf('two'));
+  const weak = { ...readSide(sent(good)), key: Buffer.alloc(32) };
+  t.throws(() => agree(weak, responder.own, responder, NONE), { message: /key is not a usable X25519 key/ });
+});
+
+test('the cluster secret is proved without being sent, by each side in its role', (t) => {
+  const file = join(temporaryDir(t), 'secret');
+  writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600 });
+  const options = { trust: 'clusterSecret', clusterSecretFile: file } as const;
+  const [one, two] = [nodeOf('one', options), nodeOf('two', options)];
+  const { secret } = one.self;
+  const { transcript } = helloOf(one, two).atInitiator;
+  const proof = sent(proofOnWire(one.self, 'initiator', transcript));
+  t.true(knowsSecret(proof, 'initiator', secret, transcript));
+  t.false(knowsSecret(proof, 'responder', secret, transcript), 'a proof that is sent back');
+  t.false(knowsSecret(proof, 'initiator', 'another secret of the cluster', transcript));
+  t.false(knowsSecret(proof, 'initiator', undefined, transcript));
+  t.false(JSON.stringify(proof).includes(secret!));
+});
+
+test('a cluster secret of fewer than 128 bits, or that others can read, is refused with what to do', (t) => {
+  const file = join(temporaryDir(t), 'secret');
+  const options = { trust: 'clusterSecret', clusterSecretFile: file } as const;
+  const refused = (text: string, message: RegExp, mode = 0o600): void => {
+    writeFileSync(file, text, { mode });
+    const error = t.throws(() => readClusterSecret(options), { message }, text);
+    if (text !== '') t.false(error.message.includes(text));
+  };
+  t.throws(() => readClusterSecret(options), { message: /cannot be read/ });
+  refused('', /openssl rand -hex 32/);
+  refused('0123456789abcdef0123456789abcde', /at least 128 random bits/);
+  refused('short+secret+of+21+ch', /at least 128 random bits/);
+  refused('a'.repeat(64), /at least 128 random bits/);
+  refused('two words of the cluster secret', /at least 128 random bits/);
+  writeFileSync(file, '0123456789abcdef0123456789abcdef\n');
+  t.is(readClusterSecret(options), '0123456789abcdef0123456789abcdef');
+  t.throws(() => readClusterSecret({ trust: 'clusterSecret' }), { message: /is required/ });
+  t.throws(() => readClusterSecret({ trust: 'pin', clusterSecretFile: file }), { message: /has no effect/ });
+});
+
+test('the code of a pairing is the same on both sides, and another one for any other pair', (t) => {
+  const [one, two, three] = [nodeOf('one').id, nodeOf('two').id, nodeOf('three').id];
+  t.is(pairingCode(one, two), pairingCode(two, one));
+  t.not(pairingCode(one, two), pairingCode(one, three));
+  t.regex(pairingCode(one, two), /^[a-z2-7]{4}(-[a-z2-7]{4}){3}$/);
+});
+
+test('only whole names of a certificate name a node', (t) => {
+  const id = nodeOf('one').id;
+  t.deepEqual(nodesIn(`DNS:relay.example, URI:co2:${id}, IP Address:192.0.2.1`), [id]);
+  for (const names of [undefined, '', `DNS:co2:${id}`, `URI:co2:${id}x`, `URI:http://x/URI:co2:${id}`, `DNS:"x, URI:co2:${id}, y"`])
+    t.deepEqual(nodesIn(names), [], names);
+});
+
+function provenOf(node: OwnNode, more: Partial<Proven> = {}): Proven {
+  return { node: node.self.descriptor, instance: node.instance, knowsSecret: false, certified: [], ...more };
+}
+
+function trustOf(mode: TrustMode, file?: StateFile): Trust {
+  return new Trust({ mode, self: nodeOf('self').id, file, date: () => 0 });
+}
+
+const URL_ONE = 'http://192.0.2.1:2004';
+
+test('a key is pinned at the first contact and after a restart, and another one is refused with both', async (t) => {
+  const file = new StateFile(join(temporaryDir(t), 'trust.json'), MAX_TRUST_BYTES);
+  const [one, two] = [nodeOf('one'), nodeOf('two')];
+  const trust = trustOf('pin', file);
+  t.like(trust.meet(provenOf(one), '192.0.2.1'), { kind: 'known' });
+  t.like(trust.reach(URL_ONE, provenOf(one)), { how: 'pinned', isNew: true });
+  t.like(trust.reach(URL_ONE, provenOf(one)), { isNew: false });
+  await trust.save();
+  const again = trustOf('pin', file);
+  t.is(await again.load(), undefined);
+  t.like(again.meet(provenOf(one), '198.51.100.1'), { kind: 'trusted', how: 'pinned' });
+  const { message } = t.throws(() => again.reach(URL_ONE, provenOf(two)));
+  for (const part of [one.id, two.id, URL_ONE, `co2 peers forget ${one.id}`]) t.true(message.includes(part), part);
+  again.forget(one.id);
+  t.like(again.reach(URL_ONE, provenOf(two)), { isNew: true });
+  again.keepPins(() => false);
+  t.like(again.meet(provenOf(two), '192.0.2.1'), { kind: 'known' }, 'a peer that was removed from the configuration');
+});
+
+test('a damaged store of trusted nodes is set aside and reported', async (t) => {
+  const path = join(temporaryDir(t), 'trust.json');
+  for (const text of ['{', '[]', '{"nodes":[{"id":"x"}],"pins":{},"links":[]}', '{"nodes":[],"pins":{"u":"x"},"links":[]}']) {
+    writeFileSync(path, text);
+    t.regex((await trustOf('pin', new StateFile(path, MAX_TRUST_BYTES)).load()) ?? '', /it is kept as .*trust\.json\.damaged/, text);
+  }
+});
+
+test('an unknown node waits for approval, and the list of those that wait is bounded', (t) => {
+  const trust = trustOf('pair');
+  const one = nodeOf('one');
+  t.like(trust.meet(provenOf(one), '192.0.2.1'), { kind: 'pending' });
+  t.is(trust.list().pending.length, 1);
+  trust.approve(one.id);
+  t.like(trust.meet(provenOf(one), '192.0.2.9'), { kind: 'trusted', how: 'approved' });
+  t.throws(() => trust.approve('nobody'), { message: /does not wait for approval/ });
+  for (let count = 0; count < 100; count++) trust.meet(provenOf(nodeOf(`stranger ${count}`)), '192.0.2.1');
+  t.is(trust.list().pending.length, 64);
+  trust.forget(one.id);
+  t.like(trust.meet(provenOf(one), '192.0.2.1'), { kind: 'pending' });
+  t.throws(() => trust.forget('nobody'), { message: /co2 peers list/ });
+});
+
+test('an older start, or a second instance of the same one, is refused as a copy', (t) => {
+  const trust = trustOf('pin');
+  const one = nodeOf('one');
+  one.begin(3);
+  one.describe({ addrs: [], hostIds: [] });
+  trust.reach(URL_ONE, provenOf(one));
+  t.like(trust.meet(provenOf(one, { instance: '0'.repeat(16) }), '192.0.2.7'), { kind: 'refused', copy: true });
+  one.begin(2);
+  one.describe({ addrs: [], hostIds: [] });
+  t.like(trust.meet(provenOf(one), '192.0.2.7'), { kind: 'refused', copy: true });
+  t.throws(() => trust.reach(URL_ONE, provenOf(one)), { message: /says start 2, but start 3 was seen/ });
+  one.begin(4);
+  one.describe({ addrs: [], hostIds: [] });
+  t.like(trust.meet(provenOf(one, { instance: '1'.repeat(16) }), '192.0.2.7'), { kind: 'trusted' });
+});
+
+test('where a credential is asked for, it alone counts', (t) => {
+  const one = nodeOf('one');
+  const secret = trustOf('clusterSecret');
+  t.like(secret.meet(provenOf(one), '192.0.2.1'), { kind: 'refused' });
+  t.throws(() => secret.reach(URL_ONE, provenOf(one)), { message: /does not know the cluster secret/ });
+  t.like(secret.meet(provenOf(one, { knowsSecret: true }), '192.0.2.1'), { kind: 'trusted', how: 'cluster secret' });
+  t.like(secret.reach(URL_ONE, provenOf(nodeOf('two'), { knowsSecret: true })), { how: 'cluster secret' });
+  const ca = trustOf('ca');
+  t.like(ca.meet(provenOf(one, { certified: [nodeOf('two').id] }), '192.0.2.1'), { kind: 'refused' });
+  t.like(ca.meet(provenOf(one, { certified: [one.id] }), '192.0.2.1'), { kind: 'trusted', how: 'certificate' });
+  t.like(trustOf('insecure').meet(provenOf(one), '192.0.2.1'), { kind: 'trusted', how: 'insecure' });
+});
