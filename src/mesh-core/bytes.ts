@@ -1,0 +1,125 @@
+/** Writes and reads canonical bytes: each value has exactly one form, and what is read is checked against its bounds. */
+import { RelayError } from '../core/core.ts';
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+// A varint of a safe integer has 53 bits: eight groups of seven bits.
+const MAX_VARINT_BYTES = 8;
+
+/** Appends values to a buffer. */
+export class ByteWriter {
+  #buffer = Buffer.allocUnsafe(256);
+  #length = 0;
+
+  /** One byte. */
+  byte(value: number): this {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+    return this;
+  }
+
+  /** A non-negative safe integer, seven bits per byte, the lowest first. */
+  varint(value: number): this {
+    this.#reserve(MAX_VARINT_BYTES);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#length++] = rest;
+    return this;
+  }
+
+  /** Bytes whose number the reader knows. */
+  raw(bytes: Buffer): this {
+    this.#reserve(bytes.length);
+    bytes.copy(this.#buffer, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  /** Bytes after their number. */
+  bytes(bytes: Buffer): this {
+    return this.varint(bytes.length).raw(bytes);
+  }
+
+  /** A text in UTF-8 after the number of its bytes. */
+  text(text: string): this {
+    return this.bytes(Buffer.from(text));
+  }
+
+  /** A copy of what was written. */
+  end(): Buffer {
+    return Buffer.from(this.#buffer.subarray(0, this.#length));
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#length + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + bytes));
+    this.#buffer.copy(larger, 0, 0, this.#length);
+    this.#buffer = larger;
+  }
+}
+
+/** Reads what {@link ByteWriter} wrote. Every method throws a RelayError INVALID_PARAMS if the bytes are not what it wrote. */
+export class ByteReader {
+  #at = 0;
+
+  constructor(
+    private readonly source: Buffer,
+    /** What the bytes are, for the text of an error: `a message`. */
+    private readonly what: string,
+  ) {}
+
+  byte(max = 0xff): number {
+    const value = this.source[this.#at++];
+    if (value === undefined || value > max) throw this.#malformed();
+    return value;
+  }
+
+  varint(max = Number.MAX_SAFE_INTEGER): number {
+    let [value, factor] = [0, 1];
+    for (let count = 1; ; count++) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        // A last byte of zero would be a second form of the same number.
+        if (value > max || (byte === 0 && count > 1)) throw this.#malformed();
+        return value;
+      }
+      if (count === MAX_VARINT_BYTES) throw this.#malformed();
+      factor *= 0x80;
+    }
+  }
+
+  /** A view of the source. */
+  raw(length: number): Buffer {
+    const end = this.#at + length;
+    if (end > this.source.length) throw this.#malformed();
+    const bytes = this.source.subarray(this.#at, end);
+    this.#at = end;
+    return bytes;
+  }
+
+  /** A view of the source. */
+  bytes(max: number): Buffer {
+    return this.raw(this.varint(max));
+  }
+
+  text(maxBytes: number): string {
+    const bytes = this.bytes(maxBytes);
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      throw this.#malformed();
+    }
+  }
+
+  /** Checks that nothing follows. */
+  end(): void {
+    if (this.#at !== this.source.length) throw this.#malformed();
+  }
+
+  #malformed(): RelayError {
+    return new RelayError('INVALID_PARAMS', `${this.what} of the mesh is malformed at byte ${Math.min(this.#at, this.source.length)}`);
+  }
+}

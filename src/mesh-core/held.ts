@@ -1,0 +1,123 @@
+/** A message that this node keeps until others have it, and its record in the store. */
+import { ByteReader, ByteWriter } from './bytes.ts';
+import { MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_PEERS } from './limits.ts';
+import { MAX_HEAD_BYTES, decodeHead, sizeOf } from './message.ts';
+import type { Envelope, Head } from './message.ts';
+import { ID_BYTES, idBytes, idText } from './node-id.ts';
+import { MAX_SEAL_BYTES } from './seal.ts';
+
+/** The messages of one stream that this node keeps, by number, in the order of their numbers if they are its own. */
+export interface HeldStream {
+  readonly key: string;
+  readonly target: string | undefined;
+  readonly isDurable: boolean;
+  readonly messages: Map<number, Held>;
+}
+
+/**
+ * Where a message of one target stands. QUEUED: in a queue, whether or not there is a path. IN_FLIGHT: sent to a neighbour. CUSTODY: the
+ * neighbour has it, and this node, its origin, waits for the receipt. GONE: nothing more is done with it.
+ */
+export type HeldState = 'queued' | 'in-flight' | 'custody' | 'gone';
+
+/** See the head of this file. One exists for each waiting message, of which there may be a million, so it is small. */
+export class Held {
+  /** Its number in the log of the store; 0 while it is in memory only. */
+  record = 0;
+  state: HeldState = 'queued';
+  /** Attempts that failed. */
+  attempts = 0;
+  /** The neighbour that was tried last, which is avoided if there is another path. */
+  lastHop: string | undefined = undefined;
+
+  constructor(
+    readonly stream: HeldStream,
+    readonly number: number,
+    readonly isOwn: boolean,
+    readonly isOrdered: boolean,
+    readonly bytes: number,
+    readonly expiresAt: number,
+    /** Nodes that it has crossed: it is not sent to them. */
+    readonly via: readonly string[],
+    /** The neighbours that a broadcast waits for. */
+    public waitingFor: readonly string[],
+    /** Whether the satellites of this node have still to get it. */
+    public isLocal: boolean,
+    /** The message as it arrived; undefined if it has to be read from the store. */
+    public arrival: Arrival | undefined,
+  ) {}
+
+  get id(): string {
+    return `${this.stream.key}.${this.number}`;
+  }
+}
+
+/** A message as it came, with the time when it did. */
+export interface Arrival {
+  readonly envelope: Envelope;
+  readonly at: number;
+}
+
+/** What a record of the log says. */
+export type LogEntry =
+  /** The records with these numbers are done. */
+  | { readonly type: 'done'; readonly numbers: readonly number[] }
+  | {
+      readonly type: 'message';
+      readonly head: Head;
+      readonly arrival: Arrival;
+      readonly isOwn: boolean;
+      readonly isLocal: boolean;
+      readonly waitingFor: readonly string[];
+    };
+
+const DONE = 0;
+const MESSAGE = 1;
+const OWN = 1;
+const LOCAL = 2;
+
+/** Greatest count of numbers in a note of what is done. */
+export const MAX_DONE = 1024;
+
+/** The record of a message. */
+export function encodeHeld({ isOwn, isLocal, waitingFor }: Held, { envelope, at }: Arrival): Buffer {
+  const writer = new ByteWriter().byte(MESSAGE).byte((isOwn ? OWN : 0) | (isLocal ? LOCAL : 0));
+  writer.varint(Math.floor(at)).varint(Math.floor(envelope.ageMs)).byte(envelope.hops);
+  for (const ids of [envelope.via, waitingFor]) {
+    writer.varint(ids.length);
+    for (const id of ids) writer.raw(idBytes(id));
+  }
+  return writer.bytes(envelope.head).bytes(envelope.seal).bytes(envelope.payload).end();
+}
+
+/** The record that notes what is done. */
+export function encodeDone(numbers: readonly number[]): Buffer {
+  const writer = new ByteWriter().byte(DONE).varint(numbers.length);
+  for (const number of numbers) writer.varint(number);
+  return writer.end();
+}
+
+/** Reads a record. Throws a RelayError INVALID_PARAMS if it is malformed. */
+export function decodeEntry(bytes: Buffer): LogEntry {
+  const reader = new ByteReader(bytes, 'a record');
+  if (reader.byte(MESSAGE) === DONE) {
+    const numbers = Array.from({ length: reader.varint(MAX_DONE) }, () => reader.varint());
+    reader.end();
+    return { type: 'done', numbers };
+  }
+  const flags = reader.byte(OWN | LOCAL);
+  const [at, ageMs, hops] = [reader.varint(), reader.varint(), reader.byte(MAX_HOPS)];
+  const ids = (max: number): string[] => Array.from({ length: reader.varint(max) }, () => idText(reader.raw(ID_BYTES)));
+  const [via, waitingFor] = [ids(MAX_HOPS), ids(MAX_PEERS)];
+  const [head, seal, payload] = [reader.bytes(MAX_HEAD_BYTES), reader.bytes(MAX_SEAL_BYTES), reader.bytes(MAX_PAYLOAD_BYTES)];
+  reader.end();
+  const arrival = { envelope: { head, seal, payload, hops, ageMs, via }, at };
+  return { type: 'message', head: decodeHead(head), arrival, isOwn: (flags & OWN) !== 0, isLocal: (flags & LOCAL) !== 0, waitingFor };
+}
+
+/** The message that an entry describes, in this stream. */
+export function heldOf({ head, arrival, isOwn, isLocal, waitingFor }: LogEntry & { type: 'message' }, stream: HeldStream): Held {
+  const { envelope, at } = arrival;
+  const expiresAt = at + head.ttlMs - envelope.ageMs;
+  return new Held(stream, head.number, isOwn, head.isOrdered, sizeOf(envelope), expiresAt, envelope.via, waitingFor, isLocal, arrival);
+}

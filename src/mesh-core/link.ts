@@ -1,0 +1,307 @@
+/** The link to one proven neighbour over one channel: numbers, acknowledges and repeats messages, and notices when the neighbour is gone. */
+import {
+  BATCH_BYTES,
+  BATCH_MESSAGES,
+  DRAIN_MS,
+  HEARTBEAT_MS,
+  RESEND_MS,
+  SILENCE_MS,
+  SYNC_MS,
+  WINDOW_BYTES,
+  WINDOW_MESSAGES,
+} from './limits.ts';
+import { sizeOf } from './message.ts';
+import type { Envelope } from './message.ts';
+import type { Ack, Frame, ProvenPeer, ReturnReason } from './ports.ts';
+
+/** The state of a link. What comes before it, connecting and the proof of identity, is the part of the dialer. */
+export type LinkState =
+  /** Link states are exchanged; no message is sent yet. */
+  | { readonly type: 'sync'; readonly until: number }
+  | { readonly type: 'up'; readonly since: number }
+  /** Nothing new is sent; what is in flight may still be acknowledged. */
+  | { readonly type: 'draining'; readonly until: number; readonly reason: string }
+  | { readonly type: 'closed'; readonly reason: string };
+
+/** A message on its way over a link. `T` is what its owner knows it by. */
+export interface Outgoing<T> {
+  readonly item: T;
+  readonly envelope: Envelope;
+  readonly isBacklog: boolean;
+}
+
+/** What a link calls. */
+export interface LinkUser<T> {
+  send(link: Link<T>, frame: Frame): void;
+  /** The neighbour has stored it. */
+  taken(link: Link<T>, item: T): void;
+  /** The neighbour gave it back. */
+  returned(link: Link<T>, item: T, reason: ReturnReason): void;
+  /** A message arrived. Calls {@link Link.settle} with its number, now or once it is stored. */
+  arrived(link: Link<T>, number: number, envelope: Envelope): void;
+  /** The exchange of link states begins, or is repeated since nothing came. */
+  syncing(link: Link<T>): void;
+  /** The link is ready for messages; link states have been exchanged. */
+  isUp(link: Link<T>): void;
+  /** The link is closed; what was in flight is to be sent another way. */
+  closed(link: Link<T>, reason: string, inFlight: readonly T[]): void;
+}
+
+interface InFlight<T> extends Outgoing<T> {
+  readonly number: number;
+  readonly bytes: number;
+  sentAt: number;
+}
+
+export class Link<T> {
+  readonly channel: number;
+  readonly peer: ProvenPeer;
+  readonly #user: LinkUser<T>;
+  readonly #random: () => number;
+  #state: LinkState;
+  #heardAt: number;
+  #beatAt: number;
+  // The clock of the neighbour in its last heartbeat, and when it came.
+  #echo: { readonly at: number; readonly cameAt: number } | undefined;
+  #rttMs: number | undefined;
+
+  // What is sent, in order. Bounded by the window.
+  #inFlight: InFlight<T>[] = [];
+  #inFlightBytes = 0;
+  #inFlightBacklog = 0;
+  #lastNumber = 0;
+  #window = WINDOW_MESSAGES;
+  #seenThrough = 0;
+  #repeatedFrom = 0;
+  #repeatedAt = -Infinity;
+
+  // What is received: all numbers up to `received` arrived, and those up to `settled` are stored or returned.
+  #received = 0;
+  #settled = 0;
+  readonly #early = new Set<number>();
+  #returned: (readonly [number, ReturnReason])[] = [];
+  #mustAck = false;
+  #hasGap = false;
+
+  constructor(parts: { channel: number; peer: ProvenPeer; user: LinkUser<T>; random: () => number }, now: number) {
+    this.channel = parts.channel;
+    this.peer = parts.peer;
+    this.#user = parts.user;
+    this.#random = parts.random;
+    this.#heardAt = now;
+    this.#beatAt = now;
+    this.#state = { type: 'sync', until: now + SYNC_MS };
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** The last round trip in ms; a guess until it is measured. */
+  get rttMs(): number {
+    return this.#rttMs ?? 100;
+  }
+
+  /** True if the neighbour was heard of lately. */
+  isLively(now: number): boolean {
+    return now - this.#heardAt < 2 * HEARTBEAT_MS;
+  }
+
+  /** How many messages may be sent now: in all, and of a backlog. */
+  room(backlogShare: number): { readonly messages: number; readonly backlog: number; readonly bytes: number } {
+    if (this.#state.type !== 'up') return { messages: 0, backlog: 0, bytes: 0 };
+    const messages = Math.max(0, this.#window - this.#inFlight.length);
+    const backlog = Math.max(0, Math.floor(this.#window * backlogShare) - this.#inFlightBacklog);
+    return { messages, backlog: Math.min(messages, backlog), bytes: Math.max(0, WINDOW_BYTES - this.#inFlightBytes) };
+  }
+
+  /** When {@link tick} has something to do. */
+  get wakeAt(): number {
+    if (this.#state.type === 'closed') return Infinity;
+    const limit = 'until' in this.#state ? this.#state.until : Infinity;
+    const resend = this.#inFlight[0] ? this.#inFlight[0].sentAt + RESEND_MS : Infinity;
+    return Math.min(limit, resend, this.#heardAt + SILENCE_MS, this.#beatAt);
+  }
+
+  /** Takes note that this node itself was late, so that the silence says nothing about the neighbour. */
+  forgive(now: number): void {
+    this.#heardAt = now;
+    if (this.#state.type === 'sync') this.#state = { type: 'sync', until: now + SYNC_MS };
+  }
+
+  /** Sends messages; there must be {@link room}. */
+  push(outgoing: readonly Outgoing<T>[], now: number): void {
+    const added = outgoing.map((one): InFlight<T> => {
+      const bytes = sizeOf(one.envelope);
+      this.#inFlightBytes += bytes;
+      if (one.isBacklog) this.#inFlightBacklog++;
+      return { ...one, number: ++this.#lastNumber, bytes, sentAt: now };
+    });
+    this.#inFlight.push(...added);
+    this.#send(added);
+  }
+
+  /** Takes a frame other than those about link states. */
+  frame(frame: Frame, now: number): void {
+    if (this.#state.type === 'closed') return;
+    this.#heardAt = now;
+    switch (frame.type) {
+      case 'push':
+        this.#acknowledged(frame.ack, now);
+        for (const [index, envelope] of frame.items.entries()) this.#arrived(frame.first + index, envelope);
+        this.#mustAck = true;
+        return;
+      case 'ack':
+        this.#acknowledged(frame.ack, now);
+        return;
+      case 'beat':
+        if (frame.echo !== undefined) this.#measured(now - frame.echo - frame.heldMs);
+        this.#echo = { at: frame.at, cameAt: now };
+        this.#acknowledged(frame.ack, now);
+        return;
+      case 'bye':
+        this.close(`the neighbour closed it: ${frame.reason}`);
+        return;
+      default:
+    }
+  }
+
+  /** The neighbour knows the link states of this node: messages may be sent. */
+  synced(now: number): void {
+    if (this.#state.type !== 'sync') return;
+    this.#state = { type: 'up', since: now };
+    this.#user.isUp(this);
+  }
+
+  /** The message with this number is stored, or is given back. */
+  settle(number: number, returned?: ReturnReason): void {
+    if (returned !== undefined) this.#returned.push([number, returned]);
+    this.#early.add(number);
+    while (this.#early.delete(this.#settled + 1)) this.#settled++;
+    this.#mustAck = true;
+  }
+
+  /** Sends what must be acknowledged, once for all events of a step. */
+  flush(): void {
+    if (!this.#mustAck || this.#state.type === 'closed') return;
+    this.#mustAck = false;
+    this.#user.send(this, { type: 'ack', ack: this.#ack() });
+  }
+
+  tick(now: number): void {
+    const state = this.#state;
+    if (state.type === 'closed') return;
+    if (now - this.#heardAt >= SILENCE_MS) this.close(`nothing was heard for ${SILENCE_MS} ms`);
+    else if (state.type === 'sync' && now >= state.until) this.close('link states were not exchanged in time');
+    else if (state.type === 'draining' && (now >= state.until || this.#inFlight.length === 0)) this.#closeWithBye(state.reason);
+    else this.#beat(now);
+  }
+
+  /** Closes in an orderly way: what is in flight is still acknowledged. */
+  drain(reason: string, now: number): void {
+    if (this.#state.type === 'closed') return;
+    this.#state = { type: 'draining', until: now + DRAIN_MS, reason };
+    if (this.#inFlight.length === 0) this.#closeWithBye(reason);
+  }
+
+  close(reason: string): void {
+    if (this.#state.type === 'closed') return;
+    this.#state = { type: 'closed', reason };
+    const inFlight = this.#inFlight.map(({ item }) => item);
+    this.#inFlight = [];
+    this.#user.closed(this, reason, inFlight);
+  }
+
+  #closeWithBye(reason: string): void {
+    this.#user.send(this, { type: 'bye', reason });
+    this.close(reason);
+  }
+
+  #beat(now: number): void {
+    const oldest = this.#inFlight[0];
+    if (oldest && now - oldest.sentAt >= RESEND_MS) this.#repeat(now);
+    if (now < this.#beatAt) return;
+    this.#beatAt = now + HEARTBEAT_MS * (0.9 + 0.2 * this.#random());
+    if (this.#state.type === 'sync') this.#user.syncing(this);
+    const heldMs = this.#echo ? now - this.#echo.cameAt : 0;
+    this.#user.send(this, { type: 'beat', at: now, echo: this.#echo?.at, heldMs, ack: this.#ack() });
+    this.#mustAck = false;
+  }
+
+  #ack(): Ack {
+    const hasGap = this.#hasGap;
+    this.#hasGap = false;
+    return {
+      ...{ through: this.#settled, next: this.#received + 1, hasGap },
+      ...{ returned: this.#returned, seen: this.#seenThrough, window: WINDOW_MESSAGES },
+    };
+  }
+
+  #arrived(number: number, envelope: Envelope): void {
+    if (number <= this.#received) return;
+    if (number > this.#received + 1) {
+      this.#hasGap = true;
+      return;
+    }
+    this.#received = number;
+    const transitMs = Math.round(this.rttMs / 2);
+    this.#user.arrived(this, number, { ...envelope, ageMs: envelope.ageMs + transitMs });
+  }
+
+  #acknowledged(ack: Ack, now: number): void {
+    this.#returned = this.#returned.filter(([number]) => number > ack.seen);
+    this.#window = Math.min(ack.window, WINDOW_MESSAGES);
+    if (ack.through > this.#seenThrough && ack.through <= this.#lastNumber) {
+      const reasons = new Map(ack.returned);
+      const count = this.#inFlight.findIndex(({ number }) => number > ack.through);
+      const done = this.#inFlight.splice(0, count === -1 ? this.#inFlight.length : count);
+      this.#seenThrough = ack.through;
+      for (const { number, item, bytes, isBacklog } of done) {
+        this.#inFlightBytes -= bytes;
+        if (isBacklog) this.#inFlightBacklog--;
+        const reason = reasons.get(number);
+        if (reason === undefined) this.#user.taken(this, item);
+        else this.#user.returned(this, item, reason);
+      }
+    }
+    // One gap is reported by every frame behind it; what it asks for is sent once per round trip.
+    const isRepeated = ack.next === this.#repeatedFrom && now - this.#repeatedAt < 2 * this.rttMs;
+    if (ack.hasGap && !isRepeated) this.#repeat(now, ack.next);
+  }
+
+  /** Sends again what is in flight, from this number on. */
+  #repeat(now: number, from = 0): void {
+    this.#repeatedFrom = from;
+    this.#repeatedAt = now;
+    const again = this.#inFlight.filter(({ number }) => number >= from);
+    for (const one of again) one.sentAt = now;
+    this.#send(again);
+  }
+
+  #send(messages: readonly InFlight<T>[]): void {
+    let batch: Envelope[] = [];
+    let bytes = 0;
+    let first = messages[0]?.number ?? 0;
+    for (const one of messages) {
+      if (batch.length > 0 && (batch.length >= BATCH_MESSAGES || bytes + one.bytes > BATCH_BYTES)) {
+        this.#user.send(this, { type: 'push', first, items: batch, ack: this.#ack() });
+        [batch, bytes, first] = [[], 0, one.number];
+      }
+      batch.push(one.envelope);
+      bytes += one.bytes;
+    }
+    if (batch.length > 0) this.#user.send(this, { type: 'push', first, items: batch, ack: this.#ack() });
+  }
+
+  #measured(ms: number): void {
+    if (ms < 0) return;
+    this.#rttMs = this.#rttMs === undefined ? ms : 0.8 * this.#rttMs + 0.2 * ms;
+  }
+}
+
+/** The cost of a link with this round trip: the bucket above it, so that small changes change no path. */
+export function costOf(rttMs: number): number {
+  return COSTS.find((cost) => rttMs <= cost) ?? 10_000;
+}
+
+const COSTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];

@@ -1,0 +1,13 @@
+/** The mesh as pure machines: messages, links, paths, store and forward. A host gives them a network, a disk, a clock and satellites. */
+export { custodyLimits } from './custody.ts';
+export type { CustodyLimits } from './custody.ts';
+export { TIME_TABLE } from './journal.ts';
+export type { Description, LinkState } from './link-state.ts';
+export { MeshNode } from './node.ts';
+export type { NodeParts } from './node.ts';
+export { MESSAGE_LOG, PEER_TABLE } from './ports.ts';
+export type { Effect, Frame, NodeEvent, ProvenPeer, Submission } from './ports.ts';
+export { idOfKey } from './seal.ts';
+export type { Crypto, Signer } from './seal.ts';
+export { SEEN_TABLE, SeenMessages } from './seen.ts';
+export { Topology } from './topology.ts';

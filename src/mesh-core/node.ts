@@ -1,0 +1,395 @@
+/**
+ * The node of a mesh as a machine without input and output of its own: events go in, effects come out. It has no timers: its host calls it
+ * with `tick` when {@link MeshNode.wakeAt} is reached.
+ */
+import { Custody, custodyLimits } from './custody.ts';
+import type { CustodyLimits } from './custody.ts';
+import { Dialer } from './dialer.ts';
+import type { Held } from './held.ts';
+import { COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
+import { Link, costOf } from './link.ts';
+import type { LinkUser } from './link.ts';
+import type { Description, LinkState } from './link-state.ts';
+import type { Path } from './paths.ts';
+import type { Envelope } from './message.ts';
+import type { Effect, Frame, NodeEvent, ProvenPeer, ReturnReason } from './ports.ts';
+import type { Crypto, Signer } from './seal.ts';
+import { SeenMessages } from './seen.ts';
+import { Topology } from './topology.ts';
+import type { TopologyParts } from './topology.ts';
+
+export interface NodeParts {
+  readonly id: string;
+  /** One more at each start, and on the disk before the node is made. */
+  readonly epoch: number;
+  readonly signer: Signer;
+  readonly crypto: Crypto;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly description: Description;
+  readonly limits?: Partial<CustodyLimits> | undefined;
+  /** Recognizes messages. Default: what the package has. */
+  readonly seen?: SeenMessages | undefined;
+  /** Makes what keeps the link states. Default: what the package has. */
+  readonly topology?: ((parts: TopologyParts, now: number) => Topology) | undefined;
+}
+
+// Old streams are looked for once an hour.
+const FORGET_EVERY_MS = 3_600_000;
+
+/** See the head of this file. Times are ms that never decrease, also over restarts: the host adds the time that the node was down. */
+export class MeshNode implements LinkUser<Held> {
+  readonly id: string;
+  readonly #parts: NodeParts;
+  readonly #seen: SeenMessages;
+  readonly #topology: Topology;
+  readonly #custody: Custody;
+  readonly #dialers = new Map<string, Dialer>();
+  /** By channel: the dialers that wait, and the links that exist. */
+  readonly #dialing = new Map<number, Dialer>();
+  readonly #channels = new Map<number, Link<Held>>();
+  /** The link of each neighbour. */
+  readonly #links = new Map<string, Link<Held>>();
+  readonly #effects: Effect[] = [];
+  #toSpread: { readonly bytes: Buffer; readonly from: Link<Held> | undefined }[] = [];
+  #lastChannel = 0;
+  #compareAt: number;
+  #forgetAt: number;
+  #now: number;
+  #wakeAt: number;
+  #isLeaving = false;
+
+  constructor(parts: NodeParts, now: number) {
+    this.#parts = parts;
+    this.id = parts.id;
+    this.#now = now;
+    this.#wakeAt = now;
+    this.#compareAt = now + COMPARE_MS * parts.random();
+    this.#forgetAt = now + FORGET_EVERY_MS;
+    this.#seen = parts.seen ?? new SeenMessages();
+    this.#topology = (parts.topology ?? ((one, at) => new Topology(one, at)))(parts, now);
+    this.#custody = new Custody({
+      ...{ id: parts.id, epoch: parts.epoch, signer: parts.signer, crypto: parts.crypto, random: parts.random },
+      ...{ effects: this.#effects, topology: this.#topology, seen: this.#seen, limits: { ...custodyLimits, ...parts.limits } },
+    });
+  }
+
+  /** Takes over what the store has, before {@link start}: first the neighbours and streams, then the log from its oldest record. */
+  readonly restore = {
+    peer: (key: string): void => {
+      this.#custody.restorePeer(key);
+    },
+    seen: (key: string, value: Buffer): void => {
+      this.#seen.restore(key, value);
+    },
+    /** Throws a RelayError INVALID_PARAMS if the record is malformed. */
+    record: (number: number, value: Buffer): void => {
+      this.#custody.restoreRecord(number, value, this.#now);
+    },
+  };
+
+  /** Begins to work; nothing is sent before. */
+  start(now: number): readonly Effect[] {
+    this.#now = now;
+    this.#custody.start();
+    return this.#end();
+  }
+
+  /** Takes an event and returns what is to be done. */
+  handle(event: NodeEvent, now: number): readonly Effect[] {
+    this.#noticeLag(now);
+    this.#now = now;
+    this.#take(event);
+    this.#tick();
+    return this.#end();
+  }
+
+  /** When `tick` is due, if nothing else happens before. */
+  get wakeAt(): number {
+    return this.#wakeAt;
+  }
+
+  /** The first step of the path to a node; undefined if none is known. */
+  path(id: string): Path | undefined {
+    return this.#topology.pathTo(id);
+  }
+
+  /** All that is known of the nodes of the mesh, this one included. */
+  nodes(): readonly LinkState[] {
+    return [...this.#topology.states()];
+  }
+
+  /** The neighbours with a link that is up, with the round trip in ms. */
+  links(): ReadonlyMap<string, number> {
+    return new Map([...this.#links].filter(([, { state }]) => state.type === 'up').map(([id, { rttMs }]) => [id, rttMs]));
+  }
+
+  status(): ReturnType<Custody['status']> {
+    return this.#custody.status();
+  }
+
+  #take(event: NodeEvent): void {
+    const now = this.#now;
+    switch (event.type) {
+      case 'submit':
+        this.#custody.submit(event.submission, event.wallMs, now);
+        return;
+      case 'connected':
+        this.#dialing.get(event.channel)?.connected(now);
+        return;
+      case 'proven':
+        this.#proven(event.channel, event.peer);
+        return;
+      case 'closed':
+        this.#channelClosed(event.channel, event.reason);
+        return;
+      case 'frame':
+        this.#frame(event.channel, event.frame);
+        return;
+      case 'written':
+        this.#custody.written(event.batch, event.numbers, now);
+        return;
+      case 'write-failed':
+        this.#custody.writeFailed(event.batch, event.reason, now);
+        return;
+      case 'read':
+        this.#custody.read(event.request, event.values, now);
+        return;
+      case 'processed':
+        this.#custody.processed(event.delivery, event.outcome, now);
+        return;
+      case 'describe':
+        this.#topology.describe(event.description, now);
+        return;
+      case 'add-address':
+        if (!this.#dialers.has(event.address)) this.#dialers.set(event.address, new Dialer(event.address, this.#parts.random, now));
+        return;
+      case 'remove-address':
+        this.#dialers.delete(event.address);
+        return;
+      case 'forget-peer':
+        this.#links.get(event.id)?.close('the neighbour is forgotten');
+        this.#custody.forgetPeer(event.id);
+        return;
+      case 'leave':
+        this.#leave();
+        return;
+      case 'tick':
+    }
+  }
+
+  // Channels and links
+
+  #proven(channel: number, peer: ProvenPeer): void {
+    const dialer = this.#dialing.get(channel);
+    this.#dialing.delete(channel);
+    const refusal = this.#refusalOf(channel, peer);
+    if (refusal !== undefined) {
+      this.#effects.push({ type: 'close', channel, reason: refusal });
+      const existing = this.#links.get(peer.id);
+      if (existing) dialer?.linked(peer.id, this.#now);
+      else dialer?.failed(this.#now);
+      return;
+    }
+    const earlier = this.#links.get(peer.id);
+    const link = new Link({ channel, peer, user: this, random: this.#parts.random }, this.#now);
+    this.#links.set(peer.id, link);
+    this.#channels.set(channel, link);
+    earlier?.close('a newer connection replaces it');
+    for (const one of this.#dialers.values()) if (one === dialer || one.lastPeer === peer.id) one.linked(peer.id, this.#now);
+  }
+
+  /** Why a proven channel is not used. */
+  #refusalOf(channel: number, peer: ProvenPeer): string | undefined {
+    if (this.#isLeaving) return 'this node is leaving';
+    if (peer.id === this.id) {
+      this.#effects.push({ type: 'alarm', text: `another node has the identity ${peer.id}, or an address leads to this node itself` });
+      return 'the other end has the identity of this node';
+    }
+    const earlier = this.#links.get(peer.id);
+    if (!earlier) return this.#links.size >= MAX_LINKS ? `this node has ${MAX_LINKS} links, the limit` : undefined;
+    if (earlier.peer.epoch > peer.epoch) return 'a later start of the same node has a link';
+    if (earlier.peer.instance !== peer.instance) {
+      if (earlier.peer.epoch !== peer.epoch) return undefined;
+      this.#effects.push({ type: 'alarm', text: `two nodes have the identity ${peer.id}` });
+      return 'another node has the same identity and start';
+    }
+    // Both may have connected at the same time; the connection of the lesser id remains, unless the earlier one is dead.
+    const isByLesser = channel < 0 === this.id < peer.id;
+    const wasByLesser = earlier.channel < 0 === this.id < peer.id;
+    return earlier.isLively(this.#now) && wasByLesser && !isByLesser ? 'there is a link over another connection' : undefined;
+  }
+
+  #channelClosed(channel: number, reason: string): void {
+    const dialer = this.#dialing.get(channel);
+    this.#dialing.delete(channel);
+    dialer?.failed(this.#now);
+    this.#channels.get(channel)?.close(reason);
+  }
+
+  #frame(channel: number, frame: Frame): void {
+    const link = this.#channels.get(channel);
+    if (!link) return;
+    link.frame(frame, this.#now);
+    switch (frame.type) {
+      case 'sync':
+      case 'versions': {
+        const { send, want } = this.#topology.compare(frame.versions);
+        // The answer to `sync`, also an empty one, says that this node knows the other.
+        if (frame.type === 'sync' || send.length > 0) this.send(link, { type: 'states', states: send, isAnswer: frame.type === 'sync' });
+        if (want.length > 0) this.send(link, { type: 'want', ids: want });
+        return;
+      }
+      case 'states':
+        for (const bytes of frame.states.slice(0, MAX_NODES)) this.#acceptState(bytes, link);
+        if (frame.isAnswer) link.synced(this.#now);
+        return;
+      case 'want':
+        this.send(link, { type: 'states', states: this.#topology.wanted(frame.ids.slice(0, MAX_NODES)), isAnswer: false });
+        return;
+      case 'summary':
+        if (frame.summary !== this.#topology.summary()) this.send(link, { type: 'versions', versions: this.#topology.versions() });
+        return;
+      default:
+    }
+  }
+
+  #acceptState(bytes: Buffer, link: Link<Held>): void {
+    const result = this.#topology.accept(bytes, this.#now);
+    if (result === 'new') this.#toSpread.push({ bytes, from: link });
+    if (result === 'alarm') {
+      this.#effects.push({ type: 'alarm', text: 'this node has a later start elsewhere: its state directory was copied or restored' });
+    }
+  }
+
+  #leave(): void {
+    this.#isLeaving = true;
+    this.#toSpread.push({ bytes: this.#topology.leave(this.#now), from: undefined });
+    this.#spread();
+    for (const link of this.#links.values()) link.drain('the node leaves', this.#now);
+  }
+
+  // What links call
+
+  send(link: Link<Held>, frame: Frame): void {
+    this.#effects.push({ type: 'send', channel: link.channel, frame });
+  }
+
+  taken(link: Link<Held>, held: Held): void {
+    this.#custody.taken(held, link.peer.id);
+  }
+
+  returned(link: Link<Held>, held: Held, reason: ReturnReason): void {
+    this.#custody.returned(held, link.peer.id, reason);
+  }
+
+  arrived(link: Link<Held>, number: number, envelope: Envelope): void {
+    this.#custody.arrived(link, number, envelope, this.#now);
+  }
+
+  syncing(link: Link<Held>): void {
+    this.send(link, { type: 'sync', versions: this.#topology.versions() });
+  }
+
+  isUp(link: Link<Held>): void {
+    const { id } = link.peer;
+    this.#effects.push({ type: 'link', peer: id, state: 'up', reason: '' });
+    this.#custody.addPeer(id);
+    this.#topology.linkUp(id, costOf(link.rttMs), this.#now);
+    this.#custody.pathsChanged();
+  }
+
+  closed(link: Link<Held>, reason: string, inFlight: readonly Held[]): void {
+    const { id } = link.peer;
+    this.#channels.delete(link.channel);
+    this.#effects.push({ type: 'close', channel: link.channel, reason });
+    this.#custody.unsent(inFlight, id);
+    // It may have been replaced by another one.
+    if (this.#links.get(id) !== link) return;
+    this.#links.delete(id);
+    this.#effects.push({ type: 'link', peer: id, state: 'down', reason });
+    this.#topology.linkDown(id, this.#now);
+    this.#custody.pathsChanged();
+    for (const dialer of this.#dialers.values()) if (dialer.lastPeer === id) dialer.failed(this.#now);
+  }
+
+  // Time
+
+  /** A node that was suspended, or could not run, has heard nobody: that is nobody's fault but its own. */
+  #noticeLag(now: number): void {
+    if (now - this.#wakeAt <= LAG_MS) return;
+    for (const link of this.#links.values()) link.forgive(now);
+  }
+
+  #tick(): void {
+    const now = this.#now;
+    for (const dialer of this.#dialers.values()) this.#tickDialer(dialer);
+    for (const link of [...this.#links.values()]) link.tick(now);
+    for (const [id, link] of this.#links) if (link.state.type === 'up') this.#updateCost(id, link);
+    if (now >= this.#compareAt) this.#compare();
+    if (now >= this.#forgetAt) {
+      this.#forgetAt = now + FORGET_EVERY_MS;
+      this.#seen.forgetOld(now);
+    }
+    const { own, hasNewPaths } = this.#topology.tick(now);
+    if (own) this.#toSpread.push({ bytes: own, from: undefined });
+    if (hasNewPaths) this.#custody.pathsChanged();
+    this.#custody.tick(now);
+  }
+
+  #tickDialer(dialer: Dialer): void {
+    const now = this.#now;
+    const expired = dialer.expired(now);
+    if (expired) {
+      this.#dialing.delete(expired.channel);
+      this.#effects.push({ type: 'close', channel: expired.channel, reason: expired.reason });
+      dialer.failed(now);
+    }
+    if (!dialer.isDue(now) || this.#isLeaving) return;
+    const channel = -++this.#lastChannel;
+    dialer.dialing(channel, now);
+    this.#dialing.set(channel, dialer);
+    this.#effects.push({ type: 'dial', channel, address: dialer.address });
+  }
+
+  readonly #costs = new Map<string, { cost: number; since: number }>();
+
+  /** The cost follows the round trip when it has been in another bucket for some heartbeats. */
+  #updateCost(id: string, link: Link<Held>): void {
+    const cost = costOf(link.rttMs);
+    let measured = this.#costs.get(id);
+    if (measured?.cost !== cost) this.#costs.set(id, (measured = { cost, since: this.#now }));
+    if (this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
+  }
+
+  /** Asks one random neighbour whether it knows the same: repairs every loss. */
+  #compare(): void {
+    this.#compareAt = this.#now + COMPARE_MS;
+    const up = [...this.#links.values()].filter(({ state }) => state.type === 'up');
+    const link = up[Math.floor(this.#parts.random() * up.length)];
+    if (link) this.send(link, { type: 'summary', summary: this.#topology.summary() });
+  }
+
+  /** Sends new link states to all neighbours but the one that they came from. */
+  #spread(): void {
+    if (this.#toSpread.length === 0) return;
+    for (const link of this.#links.values()) {
+      const states = this.#toSpread.filter(({ from }) => from !== link).map(({ bytes }) => bytes);
+      if (states.length > 0) this.send(link, { type: 'states', states, isAnswer: false });
+    }
+    this.#toSpread = [];
+  }
+
+  #end(): readonly Effect[] {
+    const now = this.#now;
+    this.#spread();
+    this.#custody.flush(now);
+    this.#custody.fill(this.#links.values(), now);
+    for (const link of this.#links.values()) link.flush();
+    let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#compareAt, this.#forgetAt);
+    for (const { wakeAt: at } of this.#dialers.values()) wakeAt = Math.min(wakeAt, at);
+    for (const { wakeAt: at } of this.#links.values()) wakeAt = Math.min(wakeAt, at);
+    this.#wakeAt = wakeAt;
+    return this.#effects.splice(0);
+  }
+}

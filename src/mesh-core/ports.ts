@@ -1,0 +1,159 @@
+/**
+ * What goes into the machine of a node and what comes out: its host turns the network, the disk, the clock and its satellites into events,
+ * and carries out the effects. All of it is plain data.
+ */
+import type { StoreOperation } from '../store/store.ts';
+import type { Envelope, Head } from './message.ts';
+import type { Description } from './link-state.ts';
+import type { Version } from './topology.ts';
+
+/** Who is to get a message. */
+export type Target =
+  | { readonly type: 'all' }
+  | { readonly type: 'node'; readonly id: string }
+  /** The nearest node that offers a capability; the same one for the same `key`, as long as it is the nearest. */
+  | { readonly type: 'any'; readonly capability: string; readonly key?: string | undefined };
+
+/** A message that a satellite or client of this node sends. */
+export interface Submission {
+  /** Names it in the answers `accepted` and `refused`. */
+  readonly token: string;
+  readonly target: Target;
+  readonly payload: Buffer;
+  readonly isDurable: boolean;
+  readonly isOrdered: boolean;
+  /** Default: a day if it is durable, 30 s if it is not. At most a week. */
+  readonly ttlMs?: number | undefined;
+  readonly hostId: string;
+  /** One more than that of the message that it answers; 0 if it answers none. */
+  readonly generation: number;
+  readonly ref?: string | undefined;
+  readonly contentType: string;
+}
+
+/** The other end of a channel, whose identity is proven. */
+export interface ProvenPeer {
+  readonly id: string;
+  readonly epoch: number;
+  /** 64 random bits per start of the node, as text. */
+  readonly instance: string;
+}
+
+/** What happens to a node. */
+export type NodeEvent =
+  | { readonly type: 'submit'; readonly submission: Submission; readonly wallMs: number }
+  /** The connection that the effect `dial` asked for is made; the proof of identity follows. */
+  | { readonly type: 'connected'; readonly channel: number }
+  /** The other end of a channel is proven. An incoming channel begins with this, under a positive number that the host chooses. */
+  | { readonly type: 'proven'; readonly channel: number; readonly peer: ProvenPeer }
+  /** A channel is closed or reset, or could not be made. */
+  | { readonly type: 'closed'; readonly channel: number; readonly reason: string }
+  | { readonly type: 'frame'; readonly channel: number; readonly frame: Frame }
+  /** The batch is on the disk, synced if that was asked for. `numbers` are those of the records that it appended. */
+  | { readonly type: 'written'; readonly batch: number; readonly numbers: readonly number[] }
+  | { readonly type: 'write-failed'; readonly batch: number; readonly reason: string }
+  /** The records that the effect `read` asked for; undefined for one that is damaged or gone. */
+  | { readonly type: 'read'; readonly request: number; readonly values: readonly (Buffer | undefined)[] }
+  /** The satellites have had a message that the effect `deliver` brought. */
+  | { readonly type: 'processed'; readonly delivery: number; readonly outcome: ProcessingOutcome }
+  | { readonly type: 'describe'; readonly description: Description }
+  /** A configured address to which a link is kept. */
+  | { readonly type: 'add-address'; readonly address: string }
+  | { readonly type: 'remove-address'; readonly address: string }
+  /** A neighbour is no longer one: nothing waits for it any more. */
+  | { readonly type: 'forget-peer'; readonly id: string }
+  | { readonly type: 'leave' }
+  | { readonly type: 'tick' };
+
+/** How the delivery to the satellites of this node ended. */
+export type ProcessingOutcome =
+  | { readonly type: 'done' }
+  | { readonly type: 'rejected'; readonly reason: string }
+  /** The receiver crashed too often over it. */
+  | { readonly type: 'dead-letter'; readonly reason: string };
+
+/** What became of a message. */
+export type DeliveryStatus = 'delivered' | 'expired' | 'rejected' | 'dead-letter' | 'dropped';
+
+/** What a node wants done. Effects are carried out in their order. */
+export type Effect =
+  /** Connects to an address; answered by `connected` and `proven`, or `closed`. */
+  | { readonly type: 'dial'; readonly channel: number; readonly address: string }
+  | { readonly type: 'send'; readonly channel: number; readonly frame: Frame }
+  | { readonly type: 'close'; readonly channel: number; readonly reason: string }
+  /** Writes a batch; answered by `written` or `write-failed`. One is written at a time. */
+  | {
+      readonly type: 'write';
+      readonly batch: number;
+      readonly operations: readonly StoreOperation[];
+      readonly durability: 'synced' | 'written';
+      readonly isProgress: boolean;
+    }
+  /** Reads records of the log {@link MESSAGE_LOG}; answered by `read`. */
+  | { readonly type: 'read'; readonly request: number; readonly numbers: readonly number[] }
+  /** The message is for the satellites of this node; answered by `processed`. */
+  | {
+      readonly type: 'deliver';
+      readonly delivery: number;
+      readonly head: Head;
+      readonly payload: Buffer;
+      readonly ageMs: number;
+      readonly via: readonly string[];
+      /** True if it may have been delivered before the last end of this node. */
+      readonly isRedelivered: boolean;
+    }
+  /** The submission may be acknowledged: it is stored, if it is durable. */
+  | { readonly type: 'accepted'; readonly token: string; readonly id: string }
+  | { readonly type: 'refused'; readonly token: string; readonly reason: RefusalReason; readonly text: string }
+  /** What became of a message of this node, or of a broadcast that waited here for a neighbour. */
+  | {
+      readonly type: 'outcome';
+      readonly id: string;
+      readonly status: DeliveryStatus;
+      readonly reason: string;
+      readonly node: string | undefined;
+    }
+  | { readonly type: 'link'; readonly peer: string; readonly state: 'up' | 'down'; readonly reason: string }
+  /** Something that an operator must know. */
+  | { readonly type: 'alarm'; readonly text: string };
+
+/** Why a submission was not accepted. */
+export type RefusalReason = 'invalid' | 'quota' | 'no-candidate' | 'storage' | 'generation';
+
+/** Why a neighbour gives a message back. `forged` and `hops` are final for this copy; the others are tried again. */
+export type ReturnReason = 'no-route' | 'quota' | 'storage' | 'gaps' | 'hops' | 'forged' | 'expired';
+
+/** What a node has received on a channel. */
+export interface Ack {
+  /** All messages up to this number are stored or were returned. */
+  readonly through: number;
+  /** The next number that it waits for. */
+  readonly next: number;
+  /** True if a later number arrived already: everything from `next` on is to be sent again. */
+  readonly hasGap: boolean;
+  /** The numbers that it gives back, all that the sender may not know yet. */
+  readonly returned: readonly (readonly [number: number, reason: ReturnReason])[];
+  /** The greatest `through` of the other side that it has processed. */
+  readonly seen: number;
+  /** Messages that may be in flight. */
+  readonly window: number;
+}
+
+/** What neighbours send each other. Frames may be lost, repeated or reordered; a host that can, keeps their order. */
+export type Frame =
+  /** The first frame of both sides. */
+  | { readonly type: 'sync'; readonly versions: readonly Version[] }
+  | { readonly type: 'push'; readonly first: number; readonly items: readonly Envelope[]; readonly ack: Ack }
+  | { readonly type: 'ack'; readonly ack: Ack }
+  /** `at` is the sender's clock; `echo` the last one of the other side, which waited here for `heldMs`. */
+  | { readonly type: 'beat'; readonly at: number; readonly echo: number | undefined; readonly heldMs: number; readonly ack: Ack }
+  | { readonly type: 'states'; readonly states: readonly Buffer[]; readonly isAnswer: boolean }
+  | { readonly type: 'summary'; readonly summary: number }
+  | { readonly type: 'versions'; readonly versions: readonly Version[] }
+  | { readonly type: 'want'; readonly ids: readonly string[] }
+  | { readonly type: 'bye'; readonly reason: string };
+
+/** The log of the store that has the messages, and notes of which are done. */
+export const MESSAGE_LOG = 'mesh-messages';
+/** The table of the neighbours that are remembered. */
+export const PEER_TABLE = 'mesh-peers';

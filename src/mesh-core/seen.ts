@@ -1,0 +1,90 @@
+/** Recognizes messages that this node has had, by the numbers of their streams. */
+import type { StoreOperation } from '../store/store.ts';
+import { ByteReader, ByteWriter } from './bytes.ts';
+import { FORGET_MS, MAX_STREAMS } from './limits.ts';
+import { streamKey } from './message.ts';
+import type { Head } from './message.ts';
+import { NumberSet } from './number-set.ts';
+
+/** The table with the numbers of each durable stream. */
+export const SEEN_TABLE = 'mesh-seen';
+
+interface SeenStream {
+  readonly numbers: NumberSet;
+  readonly isDurable: boolean;
+  lastAt: number;
+}
+
+/** See the head of this file. What is kept of a durable stream is written in the batch of the message that changed it. */
+export class SeenMessages {
+  // In the order of their last message.
+  readonly #streams = new Map<string, SeenStream>();
+  readonly #changed = new Set<string>();
+
+  /** `new`, `seen`, or `full` if the stream has so many gaps that the message must come later. The head need not be verified. */
+  look(head: Head): 'new' | 'seen' | 'full' {
+    const stream = this.#streams.get(streamKey(head));
+    if (!stream) return 'new';
+    if (stream.numbers.has(head.number)) return 'seen';
+    return stream.numbers.isFull ? 'full' : 'new';
+  }
+
+  /** Closes the gaps below the low mark of a head that is verified. */
+  advance(head: Head): void {
+    this.#streams.get(streamKey(head))?.numbers.advance(head.low - 1);
+  }
+
+  /** Adds a message that is verified. */
+  add(head: Head, now: number): void {
+    const key = streamKey(head);
+    const stream = this.#streams.get(key) ?? { numbers: new NumberSet(), isDurable: head.isDurable, lastAt: now };
+    this.#streams.delete(key);
+    this.#streams.set(key, stream);
+    stream.numbers.advance(head.low - 1);
+    stream.numbers.add(head.number);
+    stream.lastAt = now;
+    if (head.isDurable) this.#changed.add(key);
+    if (this.#streams.size > MAX_STREAMS) this.#forgetOldest();
+  }
+
+  /** The numbers of a stream; undefined if it is unknown. */
+  numbersOf(key: string): NumberSet | undefined {
+    return this.#streams.get(key)?.numbers;
+  }
+
+  /** What must be written since the last call. */
+  changes(): readonly StoreOperation[] {
+    const operations = [...this.#changed].map((key): StoreOperation => {
+      const stream = this.#streams.get(key);
+      if (!stream) return { type: 'delete', table: SEEN_TABLE, key };
+      const value = stream.numbers.encode(new ByteWriter().varint(Math.floor(stream.lastAt))).end();
+      return { type: 'put', table: SEEN_TABLE, key, value };
+    });
+    this.#changed.clear();
+    return operations;
+  }
+
+  /** Takes over an entry of the table. Throws a RelayError INVALID_PARAMS if it is malformed. */
+  restore(key: string, value: Buffer): void {
+    const reader = new ByteReader(value, 'an entry of the store');
+    const lastAt = reader.varint();
+    const numbers = NumberSet.decode(reader);
+    reader.end();
+    this.#streams.set(key, { numbers, isDurable: true, lastAt });
+  }
+
+  /** Forgets streams without a message for so long that none can be on its way. */
+  forgetOld(now: number): void {
+    for (const [key, { lastAt }] of this.#streams) if (now - lastAt > FORGET_MS) this.#forget(key);
+  }
+
+  #forgetOldest(): void {
+    const [oldest] = this.#streams.keys();
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget(key: string): void {
+    if (this.#streams.get(key)?.isDurable === true) this.#changed.add(key);
+    this.#streams.delete(key);
+  }
+}

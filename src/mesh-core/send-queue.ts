@@ -1,0 +1,47 @@
+/** The messages that wait for one neighbour or one node: what was tried before, what is fresh, and a backlog. */
+import { Fifo } from '../core/core.ts';
+import type { Held } from './held.ts';
+
+/** Which part of a queue a message is in. */
+export type Part = 'retry' | 'fresh' | 'backlog';
+
+/** See the head of this file. The owner decides which messages of it still count: those that do not are skipped. */
+export class SendQueue {
+  readonly #parts: Record<Part, Fifo<Held>> = { retry: new Fifo(), fresh: new Fifo(), backlog: new Fifo() };
+  /** Messages and bytes that count: what quotas limit. */
+  messages = 0;
+  bytes = 0;
+
+  /** Entries, with those that do not count any more. */
+  length(part: Part): number {
+    return this.#parts[part].length;
+  }
+
+  get isEmpty(): boolean {
+    return this.length('retry') + this.length('fresh') + this.length('backlog') === 0;
+  }
+
+  push(held: Held, part: Part): void {
+    // What must keep its order does not overtake what waits already.
+    const mustWait = part === 'fresh' && held.isOrdered && this.length('backlog') > 0;
+    this.#parts[mustWait ? 'backlog' : part].push(held);
+  }
+
+  /** Takes the oldest that counts. */
+  shift(part: Part, counts: (held: Held) => boolean): Held | undefined {
+    const fifo = this.#parts[part];
+    for (let held = fifo.shift(); held; held = fifo.shift()) if (counts(held)) return held;
+    return undefined;
+  }
+
+  /** Drops the entries that do not count, if they are the greater part. */
+  compact(counts: (held: Held) => boolean): void {
+    for (const fifo of Object.values(this.#parts)) {
+      if (fifo.length <= 64 || fifo.length <= 2 * this.messages) continue;
+      for (let left = fifo.length; left > 0; left--) {
+        const held = fifo.shift();
+        if (held && counts(held)) fifo.push(held);
+      }
+    }
+  }
+}

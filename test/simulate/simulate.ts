@@ -1,0 +1,38 @@
+/** `npm run simulate -- --seeds N --nodes M [--seed S]`: runs the mesh on a virtual network with faults, and says which seeds fail. */
+import { parseArgs } from 'node:util';
+import { run } from './chaos.ts';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    nodes: { type: 'string', default: '12' },
+    seed: { type: 'string' },
+  },
+});
+const nodes = Number(values.nodes);
+const first = values.seed === undefined ? 1 : Number(values.seed);
+const count = values.seed === undefined ? Number(values.seeds) : 1;
+if (![nodes, first, count].every(Number.isSafeInteger) || nodes < 3)
+  throw new Error('--seeds, --nodes (at least 3) and --seed are integers');
+
+const write = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+const start = process.cpuUsage();
+const failed: number[] = [];
+const heals: number[] = [];
+for (let seed = first; seed < first + count; seed++) {
+  const { violation, logHash, healedMs, events, counts } = run({ seed, nodes });
+  heals.push(healedMs);
+  if (count === 1) write(`seed ${seed}: log ${logHash}, ${events} events, healed in ${healedMs} ms, ${JSON.stringify(counts)}`);
+  if (violation === undefined) continue;
+  failed.push(seed);
+  write(`seed ${seed} failed: ${violation}\n  repeat it with: npm run simulate -- --nodes ${nodes} --seed ${seed}`);
+}
+const { user, system } = process.cpuUsage(start);
+heals.sort((one, other) => one - other);
+const healed = `healed in ${heals[heals.length >> 1] ?? 0} ms (median), ${heals.at(-1) ?? 0} ms (longest)`;
+write(
+  `${count - failed.length} of ${count} seeds passed with ${nodes} nodes; ${healed}; ${((user + system) / 1e6).toFixed(1)} s of processor time`,
+);
+if (failed.length > 0) process.exitCode = 1;
