@@ -21,10 +21,10 @@ import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from '.
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
-  MESSAGE_EVENTS,
   OwnIdentity,
   RejectionLog,
   Router,
+  TRANSIENT_RELAY_EVENTS,
   customTransport,
   logEvents,
   overviewOf,
@@ -41,6 +41,7 @@ import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
+import { Services, addServiceMethods } from './services/services.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { MemoryDisk, levelDisk, logStoreEvent, startStore } from './store/store.ts';
@@ -107,6 +108,8 @@ export interface AppStatus {
   readonly plugins: PluginHostStatus;
   /** In order. */
   readonly relayPlugins: readonly RelayPluginStatus[];
+  /** In the order of the configuration. */
+  readonly services: ReturnType<Services['list']>;
   readonly http: HttpStatus;
 }
 
@@ -180,7 +183,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
   const { options } = completed;
   const { logs: written = silent, clock = systemClock, date = Date.now, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
-  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
+  const transient = [...TRANSIENT_RELAY_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
   const events = new EventStream<RelayEvent>({ clock, date, transient });
   const recentLogs = new RecentLogs(written, [state.adminToken], date, clock);
   const logs = recentLogs.source;
@@ -330,6 +333,9 @@ function makeParts(
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
   addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
+  const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
+  events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
+  addServiceMethods(dispatcher.registry, services, clock);
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -348,7 +354,8 @@ function makeParts(
   };
   const status = (): AppStatus => ({
     ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },
-    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), http: http.status() },
+    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), services: services.list() },
+    http: http.status(),
   });
   const health = {
     notReady: () => reasonsAgainst({ plugins: pluginHost.status(), mesh: mesh.status() }),
@@ -363,7 +370,7 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recentLogs },
+    ...{ http, customEndpoint, programServer, status, work, services, recentLogs },
   };
 }
 
@@ -418,7 +425,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recentLogs } = parts;
+  const { http, customEndpoint, programServer, work, services, recentLogs } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -481,6 +488,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   // After the plugins that do it, and stopped before them.
   await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+  await steps.start(services.step);
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

@@ -11,6 +11,7 @@ import { RelayError } from '../core/core.ts';
 import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginShape } from '../plugin-host/plugin-host.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
+import { serviceDefaults, serviceShape } from '../services/services.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
 import { storeDefaults, storeShape } from '../store/store.ts';
 import { workDefaults, workShape } from '../work/work.ts';
@@ -39,6 +40,7 @@ export const DEFAULTS: Options = {
   ...relayDefaults,
   ...storeDefaults,
   ...workDefaults,
+  ...serviceDefaults,
   ...logDefaults,
 };
 
@@ -54,6 +56,7 @@ export const SCHEMA = z.strictObject({
   ...relayShape,
   ...storeShape,
   ...workShape,
+  ...serviceShape,
   ...logShape,
 });
 

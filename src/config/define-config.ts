@@ -5,6 +5,7 @@ import type { MeshOptions } from '../mesh/mesh.ts';
 import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugin-host.ts';
 import type { RelayOptions } from '../relay/relay.ts';
 import type { SatelliteOptions } from '../satellites/satellites.ts';
+import type { ServiceOptions } from '../services/services.ts';
 import type { StateOptions } from '../state/state.ts';
 import type { StoreOptions } from '../store/store.ts';
 import type { WorkOptions } from '../work/work.ts';
@@ -21,6 +22,7 @@ export type Options = HttpOptions &
   RelayOptions &
   StoreOptions &
   WorkOptions &
+  ServiceOptions &
   LogOptions;
 
 /** What an operator writes: any part of {@link Options}; options that are omitted or undefined have their defaults. */

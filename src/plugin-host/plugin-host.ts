@@ -14,7 +14,16 @@ import { Children } from './children/children.ts';
 import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
-import type { HostEvent, HostedPlugin, HostedWork, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
+import type {
+  HostEvent,
+  HostedEndpointType,
+  HostedPlugin,
+  HostedWork,
+  PluginProblem,
+  PluginStatus,
+  RelayPort,
+  SatelliteStatus,
+} from './hosted/hosted.ts';
 import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
 import type { FindOptions, Found, SatelliteClasses, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
@@ -35,6 +44,10 @@ export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hoo
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
 export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export type {
+  HostedEndpoint,
+  HostedEndpointType,
+  HostedReactor,
+  HostedWatcher,
   HostedWork,
   HostEvent,
   InboxOptions,
@@ -213,7 +226,12 @@ export class PluginHost {
 
   /** The work that all running plugins offer, by type. */
   work(): ReadonlyMap<string, HostedWork> {
-    return new Map(this.#registry.all.flatMap(({ work }) => work.map((one) => [one.type, one] as const)));
+    return new Map(this.#registry.all.flatMap(({ offered }) => (offered?.work ?? []).map((one) => [one.type, one] as const)));
+  }
+
+  /** The watchers and reactors that all running plugins offer. */
+  endpoints(): readonly HostedEndpointType[] {
+    return this.#registry.all.flatMap(({ offered }) => offered?.endpoints ?? []);
   }
 
   /** The exposed methods of all running plugins. */

@@ -7,6 +7,7 @@ import { describeValue, showValue } from '../values/values.ts';
 import { XML_RPC_TYPES } from './metadata.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
+import type { EndpointOptions } from './service.ts';
 import { WORK_PAYLOADS } from './work.ts';
 import type { WorkOptions } from './work.ts';
 
@@ -21,6 +22,7 @@ const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
 const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
 const WORK: Readonly<Record<keyof WorkOptions, true>> = { payload: true, maxConcurrent: true, timeoutMs: true, params: true };
+const ENDPOINT: Readonly<Record<keyof EndpointOptions, true>> = { config: true };
 
 const ISOLATIONS: readonly string[] = ['inline', 'child'];
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
@@ -46,6 +48,11 @@ export function refusalOfExposed(options: unknown): Refusal {
 /** As {@link refusalOfSatellite}. */
 export function refusalOfWork(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(WORK)) ?? whyWrongWork(options as Record<keyof WorkOptions, unknown>));
+}
+
+/** As {@link refusalOfSatellite}, for `@Watcher` and `@Reactor`. */
+export function refusalOfEndpoint(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(ENDPOINT)) ?? whyNoSchema('config', (options as EndpointOptions).config));
 }
 
 function refusal(reason: string | undefined): Refusal {

@@ -3,6 +3,7 @@ import type { AccessClass } from '../core/core.ts';
 import type { Dict } from '../values/values.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
+import type { EndpointOptions } from './service.ts';
 import type { WorkOptions } from './work.ts';
 
 /** The names for `params` and `returns` of `@Exposed`. */
@@ -79,6 +80,8 @@ export interface ExposedOptions {
 export interface MethodDecorators {
   Exposed: ExposedOptions;
   Work: WorkOptions;
+  Watcher: EndpointOptions;
+  Reactor: EndpointOptions;
 }
 
 /** The options of one decorator by the name of the method that it decorates. */
@@ -89,6 +92,8 @@ const RELAY_PLUGIN = Symbol.for('co2-relay.relay-plugin');
 const METHOD_MARKS: Readonly<Record<keyof MethodDecorators, symbol>> = {
   Exposed: Symbol.for('co2-relay.exposed'),
   Work: Symbol.for('co2-relay.work'),
+  Watcher: Symbol.for('co2-relay.watcher'),
+  Reactor: Symbol.for('co2-relay.reactor'),
 };
 const INJECTED = Symbol.for('co2-relay.inject');
 const INJECTABLE = Symbol.for('co2-relay.injectable');

@@ -12,13 +12,14 @@ import { dictOf, freezeDict, isDict, shareDict, showValue } from '../../values/v
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
-import type { PluginProblem, RelayPort } from '../hosted/hosted.ts';
+import type { HostedEndpointType, PluginProblem, RelayPort } from '../hosted/hosted.ts';
 import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, noSatellitesProblem } from '../modules/internal.ts';
 import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/internal.ts';
+import { ChildEndpoints } from './child-endpoints.ts';
 import { accountOnWire } from './job.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
-import { pushResults } from './push-results.ts';
+import { pushItems } from './push-items.ts';
 import type { ChildMethod } from './server.ts';
 
 export interface ChildModuleParts {
@@ -47,11 +48,15 @@ export class ChildModule {
   readonly #contexts = new Set<DeliveryContext>();
   /** What cancels each unit of work in progress, by the id of its stream. */
   readonly #work = new Map<string, AbortController>();
+  /** Its watchers and reactors. */
+  readonly endpoints: ChildEndpoints;
   #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
   constructor(parts: ChildModuleParts) {
     this.#parts = parts;
+    const offered = (): readonly HostedEndpointType[] => this.#version?.offered.endpoints ?? [];
+    this.endpoints = new ChildEndpoints({ ...parts, offered, explain: (thrown) => this.explain(thrown) });
   }
 
   /** Imports and constructs the module for a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if none of it can run. */
@@ -124,11 +129,15 @@ export class ChildModule {
     const satellites = this.#satellites;
     const methods = satellites.flatMap((one) => one.methods);
     const work = satellites.flatMap((one) => one.work);
+    const endpoints = satellites.flatMap((one) => one.endpoints);
+    const endpointsOf = (role: 'watcher' | 'reactor') =>
+      endpoints.filter((one) => one.role === role).map(({ type, help }) => ({ type, help }));
     return {
       capabilities: [
         ...(satellites.some(({ inbox }) => inbox) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
         ...(work.length > 0 ? ['work'] : []),
+        ...(endpoints.length > 0 ? ['services'] : []),
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
@@ -136,6 +145,8 @@ export class ChildModule {
         ...{ name, help, access },
         ...(signature === undefined ? {} : { signature }),
       })),
+      watchers: endpointsOf('watcher'),
+      reactors: endpointsOf('reactor'),
       work: work.map(({ type, help, options: { payload = 'bytes', maxConcurrent, timeoutMs = Infinity, params } }) => ({
         ...{ type, help, payload, takes_params: params !== undefined },
         ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent }),
@@ -163,7 +174,7 @@ export class ChildModule {
 
   /** The relay's `plugin.execute(type, job)`: begins a unit of work, whose results are pushed. */
   execute([type, job]: readonly Value[]): boolean {
-    const work = this.#version?.work.find((one) => one.type === type);
+    const work = this.#version?.offered.work.find((one) => one.type === type);
     if (!work) throw new RelayError('NO_SUCH_METHOD', `there is no work ${showValue(type)} here`);
     const { unit, stream, params = dictOf(), submitter, payload, payload_path: path } = isDict(job) ? job : dictOf();
     const source = Buffer.isBuffer(payload) ? { bytes: payload } : typeof path === 'string' ? { path } : undefined;
@@ -174,7 +185,7 @@ export class ChildModule {
     const order = { unit, params, payload: source, submitter: typeof submitter === 'string' ? submitter : '', signal: canceling.signal };
     const push = (items: readonly Sendable[], options: Record<string, Sendable>): Promise<Value> =>
       this.#parts.client.call('relay.push_items', [stream, items, options]);
-    void pushResults(work.run(order), push, (error) => this.explain(error), canceling)
+    void pushItems(work.run(order), push, (error) => this.explain(error), canceling)
       .catch((error: unknown) => {
         this.#parts.log.error(`${work.type}: the results of unit ${clean(unit)} cannot be pushed: ${reasonOf(error)}`);
       })

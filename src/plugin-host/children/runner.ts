@@ -56,6 +56,10 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
     ['notify', (params) => module.notify(params)],
     ['plugin.execute', (params) => module.execute(params)],
     ['plugin.cancel', (params) => module.cancel(params)],
+    ['plugin.accept', (params) => module.endpoints.accept(params)],
+    ['plugin.open', (params) => module.endpoints.open(params)],
+    ['plugin.event', (params) => module.endpoints.event(params)],
+    ['plugin.close', (params) => module.endpoints.close(params)],
     ['ping', () => true],
     ['plugin.handover', () => module.handover()],
     [

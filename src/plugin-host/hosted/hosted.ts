@@ -11,6 +11,7 @@ export {
 export type {
   HostEvent,
   HostedPlugin,
+  Offered,
   PluginEvent,
   PluginKind,
   PluginState,
@@ -21,6 +22,7 @@ export type {
   Signature,
   VersionEvent,
 } from './hosted-plugin.ts';
+export type { EndpointOrder, EndpointRole, HostedEndpoint, HostedEndpointType, HostedReactor, HostedWatcher } from './hosted-endpoints.ts';
 export { isWorkResult } from './hosted-work.ts';
 export type { HostedWork, WorkOrder, WorkSource } from './hosted-work.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';

@@ -23,7 +23,7 @@ import {
 import type {
   HostedOptions,
   HostedPlugin,
-  HostedWork,
+  Offered,
   Inbox,
   PluginProblem,
   PluginRegistry,
@@ -119,8 +119,8 @@ export class InlinePlugin implements HostedPlugin {
     return this.#version?.methods ?? [];
   }
 
-  get work(): readonly HostedWork[] {
-    return this.#version?.work ?? [];
+  get offered(): Offered | undefined {
+    return this.#version?.offered;
   }
 
   get status(): PluginStatus {

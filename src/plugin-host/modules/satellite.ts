@@ -7,11 +7,24 @@ import type { Sender, WorkResult } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { NO_INBOX, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
-import type { HostedWork, HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus, WorkOrder } from '../hosted/hosted.ts';
+import type {
+  EndpointOrder,
+  HostedEndpoint,
+  HostedEndpointType,
+  HostedWork,
+  HostEvent,
+  Inbox,
+  RelayPort,
+  SatelliteState,
+  SatelliteStatus,
+  WorkOrder,
+} from '../hosted/hosted.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
+import { acceptEndpoint } from './service-endpoints.ts';
+import type { EndpointMethod } from './service-endpoints.ts';
 import { runWork } from './work.ts';
 import type { WorkMethod } from './work.ts';
 
@@ -25,6 +38,7 @@ export interface SatelliteParts {
   readonly inbox: Inbox | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
   readonly work: readonly (WorkMethod & { readonly help: string })[];
+  readonly endpoints: readonly (EndpointMethod & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
@@ -46,7 +60,7 @@ export class Satellite {
   #onLastCall: (() => void) | undefined;
   /** What `setup` was called with. */
   #config: unknown;
-  /** Aborted when it exits, which ends its work. */
+  /** Aborted when it exits, which ends its work and its endpoints. */
   readonly #exiting = new AbortController();
 
   constructor(parts: SatelliteParts) {
@@ -85,6 +99,15 @@ export class Satellite {
         const signal = AbortSignal.any([order.signal, this.#exiting.signal]);
         return this.#runWork(work, { ...order, signal });
       },
+    }));
+  }
+
+  /** The watchers and reactors that it offers now. */
+  get endpoints(): readonly HostedEndpointType[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.endpoints.map((endpoint) => ({
+      ...{ role: endpoint.role, type: endpoint.type, help: endpoint.help, isReady: true },
+      accept: (order) => this.#accept(endpoint, order),
     }));
   }
 
@@ -143,7 +166,7 @@ export class Satellite {
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
-    this.#exiting.abort(new RelayError('UNAVAILABLE', `${name} was stopped while the work ran`));
+    this.#exiting.abort(new RelayError('UNAVAILABLE', `${name} was stopped`));
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -192,6 +215,17 @@ export class Satellite {
       yield* runWork(work, instance, order, { config: this.#config, log });
     } finally {
       this.#callEnded();
+    }
+  }
+
+  async #accept(endpoint: EndpointMethod, order: EndpointOrder): Promise<HostedEndpoint> {
+    const { instance, log, watchdog, watched } = this.#parts;
+    const { signal: gone } = this.#exiting;
+    try {
+      return await watchdog.run(watched, endpoint.method, () => acceptEndpoint(endpoint, instance, order, { log, gone }));
+    } catch (error) {
+      if (RelayError.is(error)) throw error;
+      throw new RelayError('APPLICATION', this.#explain(error), { cause: error });
     }
   }
 

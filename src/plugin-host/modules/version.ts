@@ -8,7 +8,7 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
-import type { HostedOptions, HostedWork, HostEvent, Inbox, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import type { HostedOptions, HostEvent, Inbox, Offered, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
@@ -19,6 +19,8 @@ import type { RawConfig } from './plugin-config.ts';
 import { makeInbox } from './recipient.ts';
 import { Satellite } from './satellite.ts';
 import type { SetupLimits } from './satellite.ts';
+import { endpointMethods } from './service-endpoints.ts';
+import type { EndpointMethod } from './service-endpoints.ts';
 import type { Watchdog } from './watchdog.ts';
 import { workMethods } from './work.ts';
 import type { WorkMethod } from './work.ts';
@@ -45,6 +47,8 @@ export interface ConstructedSatellite {
   readonly methods: readonly DocumentedMethod[];
   /** The work that it offers while it is running. */
   readonly work: readonly DocumentedWork[];
+  /** The watchers and reactors that it offers while it is running. */
+  readonly endpoints: readonly (EndpointMethod & { readonly help: string })[];
   readonly satellite: Satellite;
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
@@ -56,6 +60,7 @@ type DocumentedWork = WorkMethod & { readonly help: string };
 interface Declared extends SatelliteClass {
   readonly methods: readonly ExposedMethod[];
   readonly work: readonly WorkMethod[];
+  readonly endpoints: readonly EndpointMethod[];
 }
 
 export class Version {
@@ -91,8 +96,12 @@ export class Version {
     return this.satellites.flatMap(({ satellite }) => satellite.methods);
   }
 
-  get work(): readonly HostedWork[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.work);
+  /** What its satellites offer besides methods. */
+  get offered(): Offered {
+    return {
+      work: this.satellites.flatMap(({ satellite }) => satellite.work),
+      endpoints: this.satellites.flatMap(({ satellite }) => satellite.endpoints),
+    };
   }
 
   /** Checks the configuration of its satellites, and keeps it for their `setup`. Rejects with a RelayError PLUGIN_REFUSED. */
@@ -190,7 +199,12 @@ function validClasses(module: LoadedModule, relayVersion: string, reject: (satel
       const reason = incompatibility(statedBy(satellite, module), relayVersion);
       if (reason !== undefined) throw new Error(reason);
       return [
-        { ...satellite, methods: exposedMethods(satellite.target, module.module), work: workMethods(satellite.target, module.module) },
+        {
+          ...satellite,
+          methods: exposedMethods(satellite.target, module.module),
+          work: workMethods(satellite.target, module.module),
+          endpoints: endpointMethods(satellite.target, module.module),
+        },
       ];
     } catch (error) {
       reject(satellite, error);
@@ -230,17 +244,19 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
   });
   const methods = declared.methods.map(withHelp);
   const work = declared.work.map(withHelp);
-  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, work, events });
-  return { module, declared, instance, methods, work, satellite, inbox };
+  const endpoints = declared.endpoints.map(withHelp);
+  const offered = { methods, work, endpoints };
+  const satellite = new Satellite({ ...common, ...offered, module: module.module, file: module.file, instance, inbox, events });
+  return { module, declared, instance, ...offered, satellite, inbox };
 }
 
 /** Why a satellite does nothing, though it was constructed; undefined if it may do something. */
-function idleReason({ declared, instance, methods, work, inbox }: ConstructedSatellite): string | undefined {
-  if (inbox || methods.length > 0 || work.length > 0) return undefined;
+function idleReason({ declared, instance, methods, work, endpoints, inbox }: ConstructedSatellite): string | undefined {
+  if (inbox || methods.length > 0 || work.length > 0 || endpoints.length > 0) return undefined;
   const { prototype } = declared.target;
   const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
   const misspelt = own.map((name) => ({ name, hint: suggest(name, ['receive']) })).find(({ hint }) => hint.includes('did you mean'));
-  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed or @Work`;
+  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed, @Work, @Watcher or @Reactor`;
   if (misspelt) return `${lacks}; did you mean receive() by ${clean(misspelt.name, 60)}()?`;
   // A sensor may start in its setup, or in its constructor, and only send.
   const isActive = own.includes('setup') || typeof instance[ATTACH] !== 'function' || Object.keys(instance).length > 0;

@@ -1,7 +1,7 @@
 /** The work that a class offers: its methods with `@Work`, and one unit from its payload to its results. */
 import { open, readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { clean, RelayError, unlessAborted } from '../../core/core.ts';
+import { RelayError, unlessAborted } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import { methodsWith } from '../../plugin/internal.ts';
 import type { AnyClass, WorkContext, WorkOptions, WorkPayload, WorkResult } from '../../plugin/internal.ts';
@@ -9,6 +9,7 @@ import { describeValue } from '../../values/values.ts';
 import type { Dict } from '../../values/values.ts';
 import { isWorkResult } from '../hosted/hosted.ts';
 import type { WorkOrder, WorkSource } from '../hosted/hosted.ts';
+import { loggerOf } from './logger-of.ts';
 import { issueText } from './plugin-config.ts';
 
 /** A method with `@Work`. */
@@ -116,22 +117,4 @@ async function payloadOf(type: string, { payload = 'bytes' }: WorkOptions, sourc
     throw new RelayError('LIMIT', `${type}: the payload has ${size} bytes (limit ${MAX_PAYLOAD_BYTES}); ${way}`);
   }
   return readFile(path);
-}
-
-function loggerOf(unit: string, log: Log): WorkContext['logger'] {
-  const prefix = `[${clean(unit)}] `;
-  return {
-    debug: (text, ...more) => {
-      log.debug(prefix + text, ...more);
-    },
-    info: (text, ...more) => {
-      log.info(prefix + text, ...more);
-    },
-    warn: (text, ...more) => {
-      log.warn(prefix + text, ...more);
-    },
-    error: (text, ...more) => {
-      log.error(prefix + text, ...more);
-    },
-  };
 }

@@ -4,7 +4,7 @@ import { isDict } from '../../values/values.ts';
 import type { AccessClass } from '../../core/core.ts';
 import type { Value } from '../../values/values.ts';
 import { WORK_PAYLOADS } from '../../plugin/internal.ts';
-import type { HostedWork, StatedVersion } from '../hosted/hosted.ts';
+import type { HostedEndpointType, HostedWork, StatedVersion } from '../hosted/hosted.ts';
 
 /** A method of a program. */
 export interface DescribedMethod {
@@ -18,6 +18,9 @@ export interface DescribedMethod {
 
 /** Work that a program offers. */
 export type DescribedWork = Omit<HostedWork, 'run' | 'isReady'>;
+
+/** A watcher or a reactor that a program offers. */
+export type DescribedEndpoint = Pick<HostedEndpointType, 'role' | 'type' | 'help'>;
 
 /** One of several satellites in a process. */
 export interface DescribedSatellite {
@@ -33,6 +36,7 @@ export interface Description {
   readonly reads: ReadonlySet<string> | undefined;
   readonly methods: readonly DescribedMethod[];
   readonly work: readonly DescribedWork[];
+  readonly endpoints: readonly DescribedEndpoint[];
   /** Empty if the program is a single satellite. */
   readonly satellites: readonly DescribedSatellite[];
 }
@@ -40,13 +44,14 @@ export interface Description {
 /** The description of a program that does not describe itself. */
 export const UNDESCRIBED: Description = {
   ...{ capabilities: new Set(['receive']), reads: undefined },
-  ...{ methods: [], work: [], satellites: [] },
+  ...{ methods: [], work: [], endpoints: [], satellites: [] },
 };
 
 // More than any program needs; these limits protect the relay's memory and its pages.
 const MAX_METHODS = 1_000;
 const MAX_SATELLITES = 1_000;
 const MAX_WORK = 1_000;
+const MAX_ENDPOINTS = 1_000;
 const MAX_CAPABILITIES = 100;
 const MAX_HELP = 10_000;
 const MAX_WAYS = 20;
@@ -59,7 +64,7 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Validates the answer to `plugin.describe`. Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new Error('plugin.describe: its answer is not a struct');
-  const { capabilities = [], reads, methods = [], work = [], satellites = [] } = answer;
+  const { capabilities = [], reads, methods = [], work = [], watchers = [], reactors = [], satellites = [] } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new Error(`plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
@@ -68,17 +73,22 @@ export function readDescription(plugin: string, answer: Value): Description {
     throw new Error(`plugin.describe: methods is not an array of at most ${MAX_METHODS}`);
   if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
     throw new Error(`plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
-  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is not an array of at most ${MAX_WORK}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
   const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
-  const offered = work.map((one: Value, index) => readWork(plugin, one, index));
+  const offered = readAllWork(plugin, work);
+  const endpoints = [...readEndpoints(plugin, 'watcher', watchers), ...readEndpoints(plugin, 'reactor', reactors)];
   return {
     ...{ capabilities: new Set(capabilities), reads: reads && new Set(reads) },
-    ...{ methods: read, work: offered, satellites: described },
+    ...{ methods: read, work: offered, endpoints, satellites: described },
   };
+}
+
+function readAllWork(plugin: string, work: Value): DescribedWork[] {
+  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is not an array of at most ${MAX_WORK}`);
+  return work.map((one: Value, index) => readWork(plugin, one, index));
 }
 
 /** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */
@@ -114,6 +124,20 @@ function readSatellite(plugin: string, satellite: Value, index: number): Describ
   if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
     throw new Error(`plugin.describe: satellites[${index}] is not a struct with a name that begins with '${plugin}.'`);
   return { name, receives };
+}
+
+/** Reads an array of `{type, help?}`. */
+function readEndpoints(plugin: string, role: DescribedEndpoint['role'], endpoints: Value): DescribedEndpoint[] {
+  if (!Array.isArray(endpoints) || endpoints.length > MAX_ENDPOINTS)
+    throw new Error(`plugin.describe: ${role}s is not an array of at most ${MAX_ENDPOINTS}`);
+  return endpoints.map((endpoint: Value, index) => {
+    const { type, help = '' } = isDict(endpoint) ? endpoint : {};
+    if (typeof type !== 'string' || !type.startsWith(`${plugin}:`) || !WORK.test(type))
+      throw new Error(`plugin.describe: ${role}s[${index}] is not a struct whose type is '${plugin}:' and a name`);
+    if (typeof help !== 'string' || help.length > MAX_HELP)
+      throw new Error(`plugin.describe: the help of ${type} is not a text of at most ${MAX_HELP} characters`);
+    return { role, type, help: shown(help) };
+  });
 }
 
 function readMethod(plugin: string, method: Value, index: number): DescribedMethod {

@@ -10,7 +10,7 @@ import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
   HostedPlugin,
-  HostedWork,
+  Offered,
   HostEvent,
   Incoming,
   PluginProblem,
@@ -127,8 +127,8 @@ export class Program implements HostedPlugin {
     return this.#methods;
   }
 
-  get work(): readonly HostedWork[] {
-    return this.#isWanted ? this.#supervisor.work : [];
+  get offered(): Offered | undefined {
+    return this.#isWanted ? this.#supervisor : undefined;
   }
 
   /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */

@@ -6,9 +6,11 @@ import { describeValue } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { isWorkResult } from '../hosted/hosted.ts';
-import type { HostedWork, PluginKind, WorkOrder } from '../hosted/hosted.ts';
+import type { HostedEndpointType, HostedWork, PluginKind, WorkOrder } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
-import { ItemStream } from './item-streams.ts';
+import { programEndpoint } from './endpoints.ts';
+import type { EndpointPort } from './endpoints.ts';
+import { ItemStreams } from './item-streams.ts';
 import type { ItemBatch } from './item-streams.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import type { PollTransport } from './poll-transport.ts';
@@ -79,8 +81,10 @@ export class Supervisor {
   #calls = 0;
   #onLastCall: (() => void) | undefined;
   #lastSign = 0;
-  /** Of its current process, by id. */
-  readonly #streams = new Map<string, ItemStream>();
+  /** Of its current process. */
+  readonly #streams = new ItemStreams();
+  /** Aborted when its current process ends. */
+  #gone = new AbortController();
 
   constructor(parts: SupervisorParts, events: SupervisorEvents) {
     this.#parts = parts;
@@ -126,10 +130,15 @@ export class Supervisor {
     );
   }
 
+  /** The watchers and reactors that the program described. */
+  get endpoints(): readonly HostedEndpointType[] {
+    return this.#prepared?.endpoints.map((endpoint) => programEndpoint(endpoint, this.#endpointPort)) ?? [];
+  }
+
   /** Takes items of a stream of its process; undefined if it has no such stream. As {@link ItemStream.push}. */
   pushItems(stream: string, batch: ItemBatch): Promise<boolean> | undefined {
     this.#lastSign = this.#parts.clock.now();
-    return this.#streams.get(stream)?.push(batch);
+    return this.#streams.push(stream, batch);
   }
 
   /**
@@ -345,8 +354,10 @@ export class Supervisor {
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);
     this.#session = undefined;
-    for (const stream of this.#streams.values()) stream.fail(new RelayError('UNAVAILABLE', `${this.#name} ended: ${clean(reason, 500)}`));
-    this.#streams.clear();
+    const ended = new RelayError('UNAVAILABLE', `${this.#name} ended: ${clean(reason, 500)}`);
+    this.#streams.fail(ended);
+    this.#gone.abort(ended);
+    this.#gone = new AbortController();
     this.#parts.pauses.end();
     this.#handle({ type: 'exited', reason, isSpared });
     this.#parts.onToken();
@@ -388,8 +399,7 @@ export class Supervisor {
   async *#runWork(type: string, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
     const { unit, params, submitter, payload, signal } = order;
     const { callTimeoutMs } = this.#parts.record;
-    const stream = new ItemStream();
-    this.#streams.set(stream.id, stream);
+    const stream = this.#streams.open();
     this.#calls++;
     try {
       const source = 'bytes' in payload ? { payload: payload.bytes } : { payload_path: payload.path };
@@ -402,13 +412,19 @@ export class Supervisor {
       }
     } finally {
       this.#callEnded();
-      this.#streams.delete(stream.id);
-      stream.close();
+      this.#streams.close(stream);
       // A process that has ended, or does not know the method, has nothing to cancel.
       if (!stream.isEnded && this.state.kind === 'up')
         void this.send(requestOf('plugin.cancel', [stream.id]), callTimeoutMs).catch(() => undefined);
     }
   }
+
+  readonly #endpointPort: EndpointPort = {
+    isUp: () => this.state.kind === 'up',
+    gone: () => this.#gone.signal,
+    call: (method, params) => this.#invoke(requestOf(method, params), this.#parts.record.callTimeoutMs),
+    streams: this.#streams,
+  };
 
   #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {
     if (this.state.kind !== 'up') throw this.#unavailable(`${request.method}: `);

@@ -1,8 +1,10 @@
-/** Pushes the results of work in a child to the relay, in batches: the next one gathers while the relay processes the last. */
-import type { WorkResult } from '../../plugin/internal.ts';
+/** Pushes the items of a stream of a child to the relay, in batches: the next one gathers while the relay processes the last. */
 import { RelayError } from '../../core/core.ts';
 import { decodedBytes } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
+
+/** A result of work, or a frame: a struct, a text, or bytes, of which large ones are pushed in pieces. */
+export type PushedItem = Readonly<Record<string, Sendable | undefined>> | string | Uint8Array;
 
 /** Pushes items with the options of `relay.push_items`. Resolves to false if no more are wanted. */
 type Push = (items: readonly Sendable[], options: Record<string, Sendable>) => Promise<Value>;
@@ -14,11 +16,11 @@ const MAX_BYTES = 1024 * 1024;
 const SLICE_BYTES = 1024 * 1024;
 
 /**
- * Resolves when the relay has all results, and knows how the work ended. Rejects if they cannot be pushed. `canceling` is aborted when the
+ * Resolves when the relay has all items, and knows how they ended. Rejects if they cannot be pushed. `canceling` is aborted when the
  * relay wants no more.
  */
-export async function pushResults(
-  results: AsyncIterable<WorkResult>,
+export async function pushItems(
+  items: AsyncIterable<PushedItem>,
   push: Push,
   explain: (error: unknown) => string,
   canceling: AbortController,
@@ -26,7 +28,7 @@ export async function pushResults(
   const batch = new Batch(push, canceling);
   let end: Record<string, Sendable> = { end: true };
   try {
-    for await (const result of results) for (const piece of slices(result)) await batch.add(piece);
+    for await (const item of items) for (const piece of slices(item)) await batch.add(piece);
   } catch (error) {
     end = { error: explain(error) };
   }
@@ -34,7 +36,7 @@ export async function pushResults(
 }
 
 class Batch {
-  #items: WorkResult[] = [];
+  #items: PushedItem[] = [];
   #bytes = 0;
   #pushing: Promise<void> | undefined;
 
@@ -44,7 +46,7 @@ class Batch {
   ) {}
 
   /** Waits only while the batch is full and the last one is not processed. */
-  async add(item: WorkResult): Promise<void> {
+  async add(item: PushedItem): Promise<void> {
     this.#items.push(item);
     this.#bytes += sizeOf(item);
     if (this.#pushing && (this.#items.length >= MAX_ITEMS || this.#bytes >= MAX_BYTES)) await this.#pushing;
@@ -62,7 +64,7 @@ class Batch {
     this.#bytes = 0;
     this.#pushing = this.push(items, {}).then((isWanted) => {
       this.#pushing = undefined;
-      if (isWanted === false) this.canceling.abort(new RelayError('UNAVAILABLE', 'the work was canceled'));
+      if (isWanted === false) this.canceling.abort(new RelayError('UNAVAILABLE', 'it was canceled'));
       // What was yielded meanwhile must not wait for the next result.
       else if (this.#items.length > 0) this.#flush();
     });
@@ -71,12 +73,12 @@ class Batch {
   }
 }
 
-function* slices(result: WorkResult): Generator<WorkResult, void, undefined> {
-  if (!(result instanceof Uint8Array) || result.length <= SLICE_BYTES) yield result;
-  else for (let start = 0; start < result.length; start += SLICE_BYTES) yield result.subarray(start, start + SLICE_BYTES);
+function* slices(item: PushedItem): Generator<PushedItem, void, undefined> {
+  if (!(item instanceof Uint8Array) || item.length <= SLICE_BYTES) yield item;
+  else for (let start = 0; start < item.length; start += SLICE_BYTES) yield item.subarray(start, start + SLICE_BYTES);
 }
 
-function sizeOf(item: WorkResult): number {
+function sizeOf(item: PushedItem): number {
   if (item instanceof Uint8Array) return item.length;
   return typeof item === 'string' ? Buffer.byteLength(item) : decodedBytes(item as Dict);
 }
