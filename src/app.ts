@@ -23,10 +23,10 @@ import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses }
 import { Commands, Recorder, addRecordingMethods } from './recordings/recordings.ts';
 import {
   CustomEndpoint,
-  MESSAGE_EVENTS,
   OwnIdentity,
   RejectionLog,
   Router,
+  TRANSIENT_RELAY_EVENTS,
   customTransport,
   logEvents,
   overviewOf,
@@ -43,6 +43,7 @@ import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
+import { Services, addServiceMethods } from './services/services.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { StateFile, countStart, lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
@@ -111,6 +112,8 @@ export interface AppStatus {
   readonly plugins: PluginHostStatus;
   /** In order. */
   readonly relayPlugins: readonly RelayPluginStatus[];
+  /** In the order of the configuration. */
+  readonly services: ReturnType<Services['list']>;
   readonly http: HttpStatus;
 }
 
@@ -186,7 +189,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
   const { options } = completed;
   const { logs: written = silent, clock = systemClock, date = Date.now, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
-  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
+  const transient = [...TRANSIENT_RELAY_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
   const events = new EventStream<RelayEvent>({ clock, date, transient });
   const recentLogs = new RecentLogs(written, [state.adminToken], date, clock);
   const logs = recentLogs.source;
@@ -365,6 +368,9 @@ function makeParts(
   const commands = new Commands({ controllers: () => pluginHost.controllers(), limits: options.recordingLimits, clock });
   events.subscribe(recorder.refresh, ['plugin.state']);
   addRecordingMethods(dispatcher.registry, { recorder, commands, date });
+  const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
+  events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
+  addServiceMethods(dispatcher.registry, services, clock);
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -383,7 +389,8 @@ function makeParts(
   };
   const status = (): AppStatus => ({
     ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },
-    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), http: http.status() },
+    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), services: services.list() },
+    http: http.status(),
   });
   const health = {
     notReady: () => reasonsAgainst({ plugins: pluginHost.status(), mesh: mesh.status() }),
@@ -410,7 +417,7 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recorder, commands, recentLogs },
+    ...{ http, customEndpoint, programServer, status, work, recorder, commands, services, recentLogs },
     ...{ node, trust, isOnDisk: fakes === undefined },
   };
 }
@@ -467,7 +474,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recorder, commands, recentLogs, node, trust } = parts;
+  const { http, customEndpoint, programServer, work, recorder, commands, services, recentLogs, node, trust } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -548,6 +555,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       await recorder.stop();
     },
   });
+  await steps.start(services.step);
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

@@ -13,6 +13,7 @@ import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginSh
 import { recordingDefaults, recordingShape } from '../recordings/recordings.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
+import { serviceDefaults, serviceShape } from '../services/services.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
 import { storeDefaults, storeShape } from '../store/store.ts';
 import { workDefaults, workShape } from '../work/work.ts';
@@ -43,6 +44,7 @@ export const DEFAULTS: Options = {
   ...storeDefaults,
   ...workDefaults,
   ...recordingDefaults,
+  ...serviceDefaults,
   ...logDefaults,
 };
 
@@ -60,6 +62,7 @@ export const SCHEMA = z.strictObject({
   ...storeShape,
   ...workShape,
   ...recordingShape,
+  ...serviceShape,
   ...logShape,
 });
 

@@ -7,6 +7,7 @@ import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugi
 import type { RecordingOptions } from '../recordings/recordings.ts';
 import type { RelayOptions } from '../relay/relay.ts';
 import type { SatelliteOptions } from '../satellites/satellites.ts';
+import type { ServiceOptions } from '../services/services.ts';
 import type { StateOptions } from '../state/state.ts';
 import type { StoreOptions } from '../store/store.ts';
 import type { WorkOptions } from '../work/work.ts';
@@ -25,6 +26,7 @@ export type Options = HttpOptions &
   StoreOptions &
   WorkOptions &
   RecordingOptions &
+  ServiceOptions &
   LogOptions;
 
 /** What an operator writes: any part of {@link Options}; options that are omitted or undefined have their defaults. */

@@ -20,9 +20,11 @@ import type {
   HostEvent,
   HostedController,
   HostedDatasource,
+  HostedEndpointType,
   HostedPlugin,
   HostedWork,
   Inbox,
+  Offered,
   PluginProblem,
   PluginStatus,
   RelayPort,
@@ -50,6 +52,10 @@ export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noS
 export type {
   HostedController,
   HostedDatasource,
+  HostedEndpoint,
+  HostedEndpointType,
+  HostedReactor,
+  HostedWatcher,
   HostedWork,
   HostEvent,
   InboxOptions,
@@ -254,17 +260,26 @@ export class PluginHost {
 
   /** The work that all running plugins offer, by type. */
   work(): ReadonlyMap<string, HostedWork> {
-    return new Map(this.#registry.all.flatMap(({ work }) => work.map((one) => [one.type, one] as const)));
+    return new Map(this.#offered('work').map((one) => [one.type, one]));
+  }
+
+  /** The watchers and reactors that all running plugins offer. */
+  endpoints(): readonly HostedEndpointType[] {
+    return this.#offered('endpoints');
   }
 
   /** The datasources that all running plugins offer, by name. */
   datasources(): ReadonlyMap<string, HostedDatasource> {
-    return new Map(this.#registry.all.flatMap(({ datasources }) => datasources.map((one) => [one.name, one] as const)));
+    return new Map(this.#offered('datasources').map((one) => [one.name, one]));
   }
 
   /** The controllers that all running plugins offer, by name. */
   controllers(): ReadonlyMap<string, HostedController> {
-    return new Map(this.#registry.all.flatMap(({ controllers }) => controllers.map((one) => [one.name, one] as const)));
+    return new Map(this.#offered('controllers').map((one) => [one.name, one]));
+  }
+
+  #offered<Kind extends keyof Offered>(kind: Kind): Offered[Kind][number][] {
+    return this.#registry.all.flatMap(({ offered }) => [...(offered?.[kind] ?? [])]);
   }
 
   /** The exposed methods of all running plugins. */

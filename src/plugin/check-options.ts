@@ -9,6 +9,7 @@ import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import { FRAME_OVERFLOWS } from './recording.ts';
 import type { ControllerOptions, DatasourceOptions } from './recording.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
+import type { EndpointOptions } from './service.ts';
 import { WORK_PAYLOADS } from './work.ts';
 import type { WorkOptions } from './work.ts';
 
@@ -32,6 +33,7 @@ const DATASOURCE: Readonly<Record<keyof DatasourceOptions, true>> = {
   maxBytes: true,
 };
 const CONTROLLER: Readonly<Record<keyof ControllerOptions, true>> = { timeoutMs: true, maxConcurrent: true };
+const ENDPOINT: Readonly<Record<keyof EndpointOptions, true>> = { config: true };
 
 const ISOLATIONS: readonly string[] = ['inline', 'child'];
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
@@ -67,6 +69,11 @@ export function refusalOfDatasource(options: unknown): Refusal {
 /** As {@link refusalOfSatellite}. */
 export function refusalOfController(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(CONTROLLER)) ?? whyWrongController(options as Record<keyof ControllerOptions, unknown>));
+}
+
+/** As {@link refusalOfSatellite}, for `@Watcher` and `@Reactor`. */
+export function refusalOfEndpoint(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(ENDPOINT)) ?? whyNoSchema('config', (options as EndpointOptions).config));
 }
 
 function refusal(reason: string | undefined): Refusal {

@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import {
   refusalOfController,
   refusalOfDatasource,
+  refusalOfEndpoint,
   refusalOfExposed,
   refusalOfRelayPlugin,
   refusalOfSatellite,
@@ -13,6 +14,7 @@ import type { AnyClass, ExposedOptions, InjectionToken, MethodDecorators, Satell
 import type { Refusal } from './check-options.ts';
 import type { ControllerOptions, DatasourceOptions } from './recording.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
+import type { EndpointOptions } from './service.ts';
 import type { WorkOptions } from './work.ts';
 
 /** Makes an exported class a satellite: the relay constructs it, calls its `receive`, and lets it `send`. */
@@ -95,6 +97,26 @@ export function Controller(method: (this: never, ...params: never[]) => unknown,
 export function Controller(options?: ControllerOptions): MethodDecorator;
 export function Controller(first?: object, second?: Place): MethodDecorator | undefined {
   return decorate('Controller', refusalOfController, first, second);
+}
+
+/**
+ * Makes a method accept watchers: a service in config.ts names it by `type: 'package.module:method'`. It is called with what that service
+ * configures and an `EndpointContext`, and returns a `WatcherEndpoint`; an error that it throws refuses the configuration, which
+ * stops the start of the relay. Its doc comment is its help.
+ */
+export function Watcher(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+export function Watcher(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+export function Watcher(options?: EndpointOptions): MethodDecorator;
+export function Watcher(first?: object, second?: Place): MethodDecorator | undefined {
+  return decorate('Watcher', refusalOfEndpoint, first, second);
+}
+
+/** Makes a method accept reactors, as `Watcher` does for watchers. It returns a `ReactorEndpoint`. */
+export function Reactor(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+export function Reactor(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+export function Reactor(options?: EndpointOptions): MethodDecorator;
+export function Reactor(first?: object, second?: Place): MethodDecorator | undefined {
+  return decorate('Reactor', refusalOfEndpoint, first, second);
 }
 
 /** Where a decorator of a method is: its name in the form of TypeScript, a context in that of ECMAScript. */

@@ -12,3 +12,4 @@ export type { HookContext, HookPlace, RelayHooks, RelayPluginOptions } from './r
 export type { StandardSchema } from './schema.ts';
 export { WORK_PAYLOADS } from './work.ts';
 export type { WorkContext, WorkOptions, WorkPayload, WorkResult } from './work.ts';
+export type { EndpointContext, EndpointOptions, ReactorEndpoint, ServiceEvent, WatcherEndpoint } from './service.ts';

@@ -4,6 +4,7 @@ import type { Dict } from '../values/values.ts';
 import type { ControllerOptions, DatasourceOptions } from './recording.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
+import type { EndpointOptions } from './service.ts';
 import type { WorkOptions } from './work.ts';
 
 /** The names for `params` and `returns` of `@Exposed`. */
@@ -88,6 +89,8 @@ export interface MethodDecorators {
   Work: WorkOptions;
   Datasource: DatasourceOptions;
   Controller: ControllerOptions;
+  Watcher: EndpointOptions;
+  Reactor: EndpointOptions;
 }
 
 /** The options of one decorator by the name of the method that it decorates. */
@@ -100,6 +103,8 @@ const METHOD_MARKS: Readonly<Record<keyof MethodDecorators, symbol>> = {
   Work: Symbol.for('co2-relay.work'),
   Datasource: Symbol.for('co2-relay.datasource'),
   Controller: Symbol.for('co2-relay.controller'),
+  Watcher: Symbol.for('co2-relay.watcher'),
+  Reactor: Symbol.for('co2-relay.reactor'),
 };
 const INJECTED = Symbol.for('co2-relay.inject');
 const INJECTABLE = Symbol.for('co2-relay.injectable');

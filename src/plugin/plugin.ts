@@ -1,5 +1,5 @@
 /** PUBLIC: everything that plugin authors import from 'co2-relay'. */
-export { Controller, Datasource, Exposed, Inject, Injectable, RelayPlugin, Satellite, Work } from './decorators.ts';
+export { Controller, Datasource, Exposed, Inject, Injectable, Reactor, RelayPlugin, Satellite, Watcher, Work } from './decorators.ts';
 export { Plugin } from './base.ts';
 export type { CallOptions, SendOptions } from './base.ts';
 export { Context } from './context.ts';
@@ -15,3 +15,13 @@ export type { Carrier, CarrierPeer, Receive } from './carrier.ts';
 export type { Sendable, Value } from '../values/values.ts';
 export { WorkContext } from './work.ts';
 export type { WorkOptions, WorkPayload, WorkResult } from './work.ts';
+export { EndpointContext } from './service.ts';
+export type {
+  EndpointOptions,
+  ReactorEndpoint,
+  ReportedNode,
+  ServiceEvent,
+  ServiceNode,
+  WatcherEndpoint,
+  WatcherReport,
+} from './service.ts';

@@ -4,8 +4,8 @@
 export { CustomEndpoint } from './custom-endpoint.ts';
 export { customTransport } from './custom-transport.ts';
 export { logEvents } from './event-log.ts';
-export { MESSAGE_EVENTS } from './message-events.ts';
 export type { RecordingEvent } from './recording-events.ts';
+export type { EndpointState, ServiceLifeEvent, ServiceState } from './service-events.ts';
 export type { WorkEvent } from './work-events.ts';
 export type { MessageEvent } from './message-events.ts';
 export { addBasicMethods } from './methods/basic.ts';
@@ -24,6 +24,7 @@ export { OwnIdentity } from './own-identity.ts';
 export { RejectionLog } from './rejection-log.ts';
 export { READINESS_PARTS, overviewOf, reasonsAgainst } from './readiness.ts';
 export type { NotReady, Overview, ReadinessPart } from './readiness.ts';
+export { TRANSIENT_RELAY_EVENTS } from './relay-events.ts';
 export type { RelayEvent } from './relay-events.ts';
 export { relayMethods } from './relay-methods.ts';
 export { Router } from './router.ts';

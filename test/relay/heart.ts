@@ -10,7 +10,7 @@ import type { PluginStatus, SatelliteStatus, Hooks, PluginHost } from '../../src
 import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import {
-  MESSAGE_EVENTS,
+  TRANSIENT_RELAY_EVENTS,
   OwnIdentity,
   RejectionLog,
   Router,
@@ -78,7 +78,7 @@ export function makeHeart(
     isPeerAddress: (address: string) => address === '192.0.2.9',
     status: () => ({ peers: [], hopLimited: 0 }),
   };
-  const events = new EventStream<RelayEvent>({ clock, transient: MESSAGE_EVENTS });
+  const events = new EventStream<RelayEvent>({ clock, transient: TRANSIENT_RELAY_EVENTS });
   const satellites = new Satellites({
     options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
     ...{ logs: log.source, events, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { EventStream } from '../../src/events/events.ts';
 import type { Message } from '../../src/message/message.ts';
-import { MESSAGE_EVENTS } from '../../src/relay/relay.ts';
+import { TRANSIENT_RELAY_EVENTS } from '../../src/relay/relay.ts';
 import type { RelayEvent } from '../../src/relay/relay.ts';
 import { Watches } from '../../src/relay/watches.ts';
 import { startRelay } from '../support/relays.ts';
@@ -13,7 +13,7 @@ const DICTS = ['message.routed'] as const;
 
 function makeWatches() {
   const clock = new VirtualClock();
-  const events = new EventStream<RelayEvent>({ clock, transient: MESSAGE_EVENTS });
+  const events = new EventStream<RelayEvent>({ clock, transient: TRANSIENT_RELAY_EVENTS });
   const watches = new Watches(events, clock);
   const route = (id: string, bytes = 10): void => {
     const message = { id, payload: Buffer.alloc(bytes) } as unknown as Message;

@@ -13,9 +13,10 @@ import { Double, dictOf, freezeDict, isDict, shareDict, showValue } from '../../
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { frameOf, placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
-import type { PluginProblem, RelayPort } from '../hosted/hosted.ts';
+import type { HostedEndpointType, PluginProblem, RelayPort } from '../hosted/hosted.ts';
 import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, noSatellitesProblem } from '../modules/internal.ts';
 import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/internal.ts';
+import { ChildEndpoints } from './child-endpoints.ts';
 import { accountOnWire } from './job.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
@@ -50,11 +51,15 @@ export class ChildModule {
   /** What ends each unit of work, recording and command in progress, by the id of its stream. */
   readonly #streams = new Map<string, AbortController>();
   #isStopping = false;
+  /** Its watchers and reactors. */
+  readonly endpoints: ChildEndpoints;
   #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
   constructor(parts: ChildModuleParts) {
     this.#parts = parts;
+    const offered = (): readonly HostedEndpointType[] => this.#version?.offered.endpoints ?? [];
+    this.endpoints = new ChildEndpoints({ ...parts, offered, explain: (thrown) => this.explain(thrown) });
   }
 
   /** Imports and constructs the module for a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if none of it can run. */
@@ -129,6 +134,9 @@ export class ChildModule {
     const work = satellites.flatMap((one) => one.work);
     const datasources = satellites.flatMap((one) => one.datasources);
     const controllers = satellites.flatMap((one) => one.controllers);
+    const endpoints = satellites.flatMap((one) => one.endpoints);
+    const endpointsOf = (role: 'watcher' | 'reactor') =>
+      endpoints.filter((one) => one.role === role).map(({ type, help }) => ({ type, help }));
     return {
       capabilities: [
         ...(satellites.some(({ inbox }) => inbox) ? ['receive'] : []),
@@ -136,6 +144,7 @@ export class ChildModule {
         ...(work.length > 0 ? ['work'] : []),
         ...(datasources.length > 0 ? ['datasource'] : []),
         ...(controllers.length > 0 ? ['controller'] : []),
+        ...(endpoints.length > 0 ? ['services'] : []),
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
@@ -144,6 +153,8 @@ export class ChildModule {
         ...{ name, help, access, params: paramNames },
         ...(signature === undefined ? {} : { signature }),
       })),
+      watchers: endpointsOf('watcher'),
+      reactors: endpointsOf('reactor'),
       work: work.map(({ name: type, help, options: { payload = 'bytes', maxConcurrent, timeoutMs = Infinity, params } }) => ({
         ...{ type, help, payload, takes_params: params !== undefined },
         ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent }),
@@ -178,7 +189,7 @@ export class ChildModule {
 
   /** The relay's `plugin.execute(type, job)`: begins a unit of work, whose results are pushed. */
   execute([type, job]: readonly Value[]): boolean {
-    const work = this.#version?.work.find((one) => one.type === type);
+    const work = this.#version?.offered.work.find((one) => one.type === type);
     if (!work) throw new RelayError('NO_SUCH_METHOD', `there is no work ${showValue(type)} here`);
     const { unit, stream, params = dictOf(), submitter, payload, payload_path: path } = isDict(job) ? job : dictOf();
     const source = Buffer.isBuffer(payload) ? { bytes: payload } : typeof path === 'string' ? { path } : undefined;
@@ -191,7 +202,7 @@ export class ChildModule {
 
   /** The relay's `plugin.start_record(name, {stream})`: begins a recording, whose frames are pushed. */
   startRecord([name, job]: readonly Value[]): boolean {
-    const datasource = this.#version?.datasources.find((one) => one.name === name);
+    const datasource = this.#version?.offered.datasources.find((one) => one.name === name);
     if (!datasource) throw new RelayError('NO_SUCH_METHOD', `there is no datasource ${showValue(name)} here`);
     const stream = streamOf('plugin.start_record', job);
     this.#push(`the frames of ${datasource.name}`, stream, (signal) => onWire(datasource.record(signal)), true);
@@ -200,7 +211,7 @@ export class ChildModule {
 
   /** The relay's `plugin.command(name, frame, {stream})`: begins a command, whose frames are pushed. */
   command([name, frame, job]: readonly Value[]): boolean {
-    const controller = this.#version?.controllers.find((one) => one.name === name);
+    const controller = this.#version?.offered.controllers.find((one) => one.name === name);
     if (!controller) throw new RelayError('NO_SUCH_METHOD', `there is no controller ${showValue(name)} here`);
     const sent = frameOf(frame, controller.name, Date.now);
     this.#push(`the frames of ${controller.name}`, streamOf('plugin.command', job), (signal) => onWire(controller.command(sent, signal)));

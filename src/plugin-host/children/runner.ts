@@ -58,6 +58,10 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
     ['plugin.start_record', (params) => module.startRecord(params)],
     ['plugin.stop_record', (params) => module.cancel(params)],
     ['plugin.command', (params) => module.command(params)],
+    ['plugin.accept', (params) => module.endpoints.accept(params)],
+    ['plugin.open', (params) => module.endpoints.open(params)],
+    ['plugin.event', (params) => module.endpoints.event(params)],
+    ['plugin.close', (params) => module.endpoints.close(params)],
     ['ping', () => true],
     ['plugin.handover', () => module.handover()],
     [

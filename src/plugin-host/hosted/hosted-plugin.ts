@@ -9,6 +9,7 @@ import type { Sendable, Value } from '../../values/values.ts';
 import { TRANSIENT_INBOX_EVENTS, logInboxEvent } from './inbox-events.ts';
 import type { InboxEvent } from './inbox-events.ts';
 import type { HostedController, HostedDatasource } from './hosted-recording.ts';
+import type { HostedEndpointType } from './hosted-endpoints.ts';
 import type { HostedWork } from './hosted-work.ts';
 import type { Inbox, InboxCounters } from './inbox.ts';
 import { compare } from './module-file.ts';
@@ -246,6 +247,15 @@ function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent
   }
 }
 
+/** What a plugin offers besides methods. */
+export interface Offered {
+  readonly work: readonly HostedWork[];
+  readonly datasources: readonly HostedDatasource[];
+  readonly controllers: readonly HostedController[];
+  /** Its watchers and reactors. */
+  readonly endpoints: readonly HostedEndpointType[];
+}
+
 /** One plugin as the host sees it. It reports changes of its state as events. */
 export interface HostedPlugin {
   readonly name: string;
@@ -254,11 +264,8 @@ export interface HostedPlugin {
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** The work that it runs now. */
-  readonly work: readonly HostedWork[];
-  /** What it records and what it can be commanded to do now. */
-  readonly datasources: readonly HostedDatasource[];
-  readonly controllers: readonly HostedController[];
+  /** What it offers now, besides methods. Undefined: nothing. */
+  readonly offered: Offered | undefined;
   /**
    * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
    * (PLUGIN_REFUSED, CONFIG_INVALID).

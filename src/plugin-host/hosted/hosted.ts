@@ -11,6 +11,7 @@ export {
 export type {
   HostEvent,
   HostedPlugin,
+  Offered,
   PluginEvent,
   PluginKind,
   PluginState,
@@ -23,6 +24,7 @@ export type {
 } from './hosted-plugin.ts';
 export { COMMAND_TIMEOUT_MS, DATASOURCE_DEFAULTS, PluginEnded, frameOf } from './hosted-recording.ts';
 export type { HostedController, HostedDatasource, Readiness } from './hosted-recording.ts';
+export type { EndpointOrder, EndpointRole, HostedEndpoint, HostedEndpointType, HostedReactor, HostedWatcher } from './hosted-endpoints.ts';
 export { isWorkResult } from './hosted-work.ts';
 export type { HostedWork, WorkOrder, WorkSource } from './hosted-work.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';

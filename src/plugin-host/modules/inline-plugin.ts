@@ -21,11 +21,9 @@ import {
   whereThrown,
 } from '../hosted/hosted.ts';
 import type {
-  HostedController,
-  HostedDatasource,
   HostedOptions,
   HostedPlugin,
-  HostedWork,
+  Offered,
   Inbox,
   PluginProblem,
   PluginRegistry,
@@ -121,16 +119,8 @@ export class InlinePlugin implements HostedPlugin {
     return this.#version?.methods ?? [];
   }
 
-  get work(): readonly HostedWork[] {
-    return this.#version?.work ?? [];
-  }
-
-  get datasources(): readonly HostedDatasource[] {
-    return this.#version?.datasources ?? [];
-  }
-
-  get controllers(): readonly HostedController[] {
-    return this.#version?.controllers ?? [];
+  get offered(): Offered | undefined {
+    return this.#version?.offered;
   }
 
   get status(): PluginStatus {

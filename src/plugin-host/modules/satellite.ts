@@ -18,8 +18,11 @@ import {
   whereThrown,
 } from '../hosted/hosted.ts';
 import type {
+  EndpointOrder,
   HostedController,
   HostedDatasource,
+  HostedEndpoint,
+  HostedEndpointType,
   HostedWork,
   HostEvent,
   Inbox,
@@ -34,6 +37,8 @@ import { iterate } from './generators.ts';
 import type { GeneratorMethod } from './generators.ts';
 import type { SatelliteInstance } from './load.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
+import { acceptEndpoint } from './service-endpoints.ts';
+import type { EndpointMethod } from './service-endpoints.ts';
 import { runWork } from './work.ts';
 
 export interface SatelliteParts {
@@ -48,6 +53,7 @@ export interface SatelliteParts {
   readonly work: readonly (GeneratorMethod<WorkOptions> & { readonly help: string })[];
   readonly datasources: readonly (GeneratorMethod<DatasourceOptions> & { readonly help: string })[];
   readonly controllers: readonly (GeneratorMethod<ControllerOptions> & { readonly help: string })[];
+  readonly endpoints: readonly (EndpointMethod & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
@@ -71,6 +77,8 @@ export class Satellite {
   #config: unknown;
   /** Ends each unit of work, recording and command in progress. */
   readonly #endings = new Set<AbortController>();
+  /** Aborted when it exits, which ends its endpoints. */
+  readonly #exiting = new AbortController();
 
   constructor(parts: SatelliteParts) {
     this.#parts = parts;
@@ -132,6 +140,15 @@ export class Satellite {
     }));
   }
 
+  /** The watchers and reactors that it offers now. */
+  get endpoints(): readonly HostedEndpointType[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.endpoints.map((endpoint) => ({
+      ...{ role: endpoint.role, type: endpoint.type, help: endpoint.help, isReady: true },
+      accept: (order) => this.#accept(endpoint, order),
+    }));
+  }
+
   /** Injects the sender. Classes that do not extend `Plugin` have no `send`. */
   attach(port: RelayPort): void {
     const { name, log, instance } = this.#parts;
@@ -187,7 +204,9 @@ export class Satellite {
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
-    for (const ending of this.#endings) ending.abort(new PluginEnded(`${name} was stopped meanwhile`));
+    const ended = new PluginEnded(`${name} was stopped meanwhile`);
+    for (const ending of this.#endings) ending.abort(ended);
+    this.#exiting.abort(ended);
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -274,6 +293,17 @@ export class Satellite {
       yield* items;
     } finally {
       this.#callEnded();
+    }
+  }
+
+  async #accept(endpoint: EndpointMethod, order: EndpointOrder): Promise<HostedEndpoint> {
+    const { instance, log, watchdog, watched } = this.#parts;
+    const { signal: gone } = this.#exiting;
+    try {
+      return await watchdog.run(watched, endpoint.method, () => acceptEndpoint(endpoint, instance, order, { log, gone }));
+    } catch (error) {
+      if (RelayError.is(error)) throw error;
+      throw new RelayError('APPLICATION', this.#explain(error), { cause: error });
     }
   }
 

@@ -8,18 +8,7 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass, ControllerOptions, DatasourceOptions, WorkOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
-import type {
-  DurableQueues,
-  HostedController,
-  HostedDatasource,
-  HostedOptions,
-  HostedWork,
-  HostEvent,
-  Inbox,
-  PluginProblem,
-  RelayPort,
-  StatedVersion,
-} from '../hosted/hosted.ts';
+import type { HostedOptions, DurableQueues, HostEvent, Inbox, Offered, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
@@ -32,6 +21,8 @@ import type { RawConfig } from './plugin-config.ts';
 import { makeInbox } from './recipient.ts';
 import { Satellite } from './satellite.ts';
 import type { SetupLimits } from './satellite.ts';
+import { endpointMethods } from './service-endpoints.ts';
+import type { EndpointMethod } from './service-endpoints.ts';
 import type { Watchdog } from './watchdog.ts';
 
 export interface VersionParts {
@@ -61,6 +52,8 @@ export interface ConstructedSatellite {
   /** What it records and what it can be commanded to do while it is running. */
   readonly datasources: readonly Documented<GeneratorMethod<DatasourceOptions>>[];
   readonly controllers: readonly Documented<GeneratorMethod<ControllerOptions>>[];
+  /** The watchers and reactors that it offers while it is running. */
+  readonly endpoints: readonly Documented<EndpointMethod>[];
   readonly satellite: Satellite;
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
@@ -74,6 +67,7 @@ interface Declared extends SatelliteClass {
   readonly work: readonly GeneratorMethod<WorkOptions>[];
   readonly datasources: readonly GeneratorMethod<DatasourceOptions>[];
   readonly controllers: readonly GeneratorMethod<ControllerOptions>[];
+  readonly endpoints: readonly EndpointMethod[];
 }
 
 export class Version {
@@ -109,16 +103,14 @@ export class Version {
     return this.satellites.flatMap(({ satellite }) => satellite.methods);
   }
 
-  get work(): readonly HostedWork[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.work);
-  }
-
-  get datasources(): readonly HostedDatasource[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.datasources);
-  }
-
-  get controllers(): readonly HostedController[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.controllers);
+  /** What its satellites offer besides methods. */
+  get offered(): Offered {
+    return {
+      work: this.satellites.flatMap(({ satellite }) => satellite.work),
+      datasources: this.satellites.flatMap(({ satellite }) => satellite.datasources),
+      controllers: this.satellites.flatMap(({ satellite }) => satellite.controllers),
+      endpoints: this.satellites.flatMap(({ satellite }) => satellite.endpoints),
+    };
   }
 
   /** Checks the configuration of its satellites, and keeps it for their `setup`. Rejects with a RelayError PLUGIN_REFUSED. */
@@ -223,6 +215,7 @@ function validClasses(module: LoadedModule, relayVersion: string, reject: (satel
           work: generatorMethods('Work', target, module.module),
           datasources: generatorMethods('Datasource', target, module.module),
           controllers: generatorMethods('Controller', target, module.module),
+          endpoints: endpointMethods(target, module.module),
         },
       ];
     } catch (error) {
@@ -262,23 +255,25 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
     ...method,
     help: cleanLines(docs[method.method] ?? ''),
   });
-  const methods = declared.methods.map(withHelp);
-  const generators = {
+  const offered = {
+    methods: declared.methods.map(withHelp),
     work: declared.work.map(withHelp),
     datasources: declared.datasources.map(withHelp),
     controllers: declared.controllers.map(withHelp),
+    endpoints: declared.endpoints.map(withHelp),
   };
-  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, ...generators, events });
-  return { module, declared, instance, methods, ...generators, satellite, inbox };
+  const satellite = new Satellite({ ...common, ...offered, module: module.module, file: module.file, instance, inbox, events });
+  return { module, declared, instance, ...offered, satellite, inbox };
 }
 
 /** Why a satellite does nothing, though it was constructed; undefined if it may do something. */
-function idleReason({ declared, instance, methods, work, datasources, controllers, inbox }: ConstructedSatellite): string | undefined {
-  if (inbox || methods.length + work.length + datasources.length + controllers.length > 0) return undefined;
+function idleReason({ declared, instance, inbox, ...offered }: ConstructedSatellite): string | undefined {
+  const { methods, work, datasources, controllers, endpoints } = offered;
+  if (inbox || [methods, work, datasources, controllers, endpoints].some(({ length }) => length > 0)) return undefined;
   const { prototype } = declared.target;
   const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
   const misspelt = own.map((name) => ({ name, hint: suggest(name, ['receive']) })).find(({ hint }) => hint.includes('did you mean'));
-  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed, @Work, @Datasource or @Controller`;
+  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed, @Work, @Datasource, @Controller, @Watcher or @Reactor`;
   if (misspelt) return `${lacks}; did you mean receive() by ${clean(misspelt.name, 60)}()?`;
   // A sensor may start in its setup, or in its constructor, and only send.
   const isActive = own.includes('setup') || typeof instance[ATTACH] !== 'function' || Object.keys(instance).length > 0;

@@ -1,7 +1,7 @@
 /** Work that a class offers: one unit from its payload to its results. */
 import { open, readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { clean, RelayError } from '../../core/core.ts';
+import { RelayError } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import type { WorkContext, WorkOptions, WorkPayload, WorkResult } from '../../plugin/internal.ts';
 import { describeValue } from '../../values/values.ts';
@@ -10,6 +10,7 @@ import { isWorkResult } from '../hosted/hosted.ts';
 import type { WorkOrder, WorkSource } from '../hosted/hosted.ts';
 import { iterate } from './generators.ts';
 import type { GeneratorMethod } from './generators.ts';
+import { loggerOf } from './logger-of.ts';
 import { issueText } from './plugin-config.ts';
 
 /** What a unit gets from its plugin. */
@@ -76,22 +77,4 @@ async function payloadOf(type: string, { payload = 'bytes' }: WorkOptions, sourc
     throw new RelayError('LIMIT', `${type}: the payload has ${size} bytes (limit ${MAX_PAYLOAD_BYTES}); ${way}`);
   }
   return readFile(path);
-}
-
-function loggerOf(unit: string, log: Log): WorkContext['logger'] {
-  const prefix = `[${clean(unit)}] `;
-  return {
-    debug: (text, ...more) => {
-      log.debug(prefix + text, ...more);
-    },
-    info: (text, ...more) => {
-      log.info(prefix + text, ...more);
-    },
-    warn: (text, ...more) => {
-      log.warn(prefix + text, ...more);
-    },
-    error: (text, ...more) => {
-      log.error(prefix + text, ...more);
-    },
-  };
 }

@@ -5,7 +5,7 @@ import type { AccessClass } from '../../core/core.ts';
 import type { Dict, Value } from '../../values/values.ts';
 import { FRAME_OVERFLOWS, WORK_PAYLOADS } from '../../plugin/internal.ts';
 import { COMMAND_TIMEOUT_MS, DATASOURCE_DEFAULTS } from '../hosted/hosted.ts';
-import type { HostedController, HostedDatasource, HostedWork, StatedVersion } from '../hosted/hosted.ts';
+import type { HostedController, HostedDatasource, HostedEndpointType, HostedWork, StatedVersion } from '../hosted/hosted.ts';
 
 /** A method of a program. */
 export interface DescribedMethod {
@@ -25,6 +25,8 @@ export type DescribedWork = Omit<HostedWork, 'run' | 'isReady'>;
 /** A datasource or a controller of a program. */
 export type DescribedDatasource = Omit<HostedDatasource, 'record' | 'readiness'>;
 export type DescribedController = Omit<HostedController, 'command' | 'readiness'>;
+/** A watcher or a reactor that a program offers. */
+export type DescribedEndpoint = Pick<HostedEndpointType, 'role' | 'type' | 'help'>;
 
 /** One of several satellites in a process. */
 export interface DescribedSatellite {
@@ -44,6 +46,7 @@ export interface Description {
   readonly work: readonly DescribedWork[];
   readonly datasources: readonly DescribedDatasource[];
   readonly controllers: readonly DescribedController[];
+  readonly endpoints: readonly DescribedEndpoint[];
   /** Empty if the program is a single satellite. */
   readonly satellites: readonly DescribedSatellite[];
 }
@@ -51,14 +54,11 @@ export interface Description {
 /** The description of a program that does not describe itself. */
 export const UNDESCRIBED: Description = {
   ...{ capabilities: new Set(['receive']), isDurable: false, reads: undefined },
-  ...{ methods: [], work: [], datasources: [], controllers: [], satellites: [] },
+  ...{ methods: [], work: [], datasources: [], controllers: [], endpoints: [], satellites: [] },
 };
 
 // More than any program needs; these limits protect the relay's memory and its pages.
-const MAX_METHODS = 1_000;
-const MAX_SATELLITES = 1_000;
-const MAX_WORK = 1_000;
-const MAX_RECORDINGS = 1_000;
+const MAX_LISTED = 1_000;
 const MAX_CAPABILITIES = 100;
 const MAX_HELP = 10_000;
 const MAX_WAYS = 20;
@@ -72,53 +72,42 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Validates the answer to `plugin.describe`. Throws a RelayError PLUGIN_REFUSED that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: its answer is not a struct');
-  const {
-    capabilities = [],
-    reads,
-    methods = [],
-    work = [],
-    datasources = [],
-    controllers = [],
-    satellites = [],
-    durable = false,
-  } = answer;
-  if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
-  if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: reads is not an array of at most ${MAX_CAPABILITIES} texts`);
-  if (!Array.isArray(methods) || methods.length > MAX_METHODS)
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: methods is not an array of at most ${MAX_METHODS}`);
-  if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
-  if (!Array.isArray(work) || work.length > MAX_WORK)
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: work is not an array of at most ${MAX_WORK}`);
-  if (!Array.isArray(datasources) || datasources.length > MAX_RECORDINGS)
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: datasources is not an array of at most ${MAX_RECORDINGS}`);
-  if (!Array.isArray(controllers) || controllers.length > MAX_RECORDINGS)
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: controllers is not an array of at most ${MAX_RECORDINGS}`);
-  const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
-  const names = read.map(({ name }) => name);
+  const { reads, durable = false } = answer;
+  const listed = <Item>(member: string, read: (plugin: string, item: Value, place: string) => Item): Item[] =>
+    arrayIn(answer, member).map((item, index) => read(plugin, item, `${member}[${index}]`));
+  const methods = listed('methods', readMethod);
+  const names = methods.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new RelayError('PLUGIN_REFUSED', `plugin.describe: it has two methods ${repeated}`);
-  const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
-  const offered = work.map((one: Value, index) => readWork(plugin, one, index));
+  if (typeof durable !== 'boolean') throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: durable is neither true nor false');
   return {
-    ...{ capabilities: new Set(capabilities), isDurable: readDurable(durable), reads: reads && new Set(reads) },
-    ...{ methods: read, work: offered, satellites: described },
-    datasources: datasources.map((one: Value, index) => readDatasource(plugin, one, `datasources[${index}]`)),
-    controllers: controllers.map((one: Value, index) => readController(plugin, one, `controllers[${index}]`)),
+    ...{
+      capabilities: textsIn(answer, 'capabilities'),
+      isDurable: durable,
+      reads: reads === undefined ? undefined : textsIn(answer, 'reads'),
+    },
+    ...{ methods, work: listed('work', readWork), satellites: listed('satellites', readSatellite) },
+    ...{ datasources: listed('datasources', readDatasource), controllers: listed('controllers', readController) },
+    endpoints: [...listed('watchers', endpointReader('watcher')), ...listed('reactors', endpointReader('reactor'))],
   };
 }
 
-function readDurable(durable: Value): boolean {
-  if (typeof durable === 'boolean') return durable;
-  throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: durable is neither true nor false');
+function arrayIn(answer: Dict, member: string): readonly Value[] {
+  const { [member]: list = [] } = answer;
+  if (Array.isArray(list) && list.length <= MAX_LISTED) return list as readonly Value[];
+  throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${member} is not an array of at most ${MAX_LISTED}`);
+}
+
+function textsIn(answer: Dict, member: string): ReadonlySet<string> {
+  const { [member]: list = [] } = answer;
+  if (isTexts(list) && list.length <= MAX_CAPABILITIES) return new Set(list);
+  throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${member} is not an array of at most ${MAX_CAPABILITIES} texts`);
 }
 
 /** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */
-function readWork(plugin: string, work: Value, index: number): DescribedWork {
+function readWork(plugin: string, work: Value, place: string): DescribedWork {
   const refuse = (reason: string): never => {
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: work[${index}]: ${reason}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${place}: ${reason}`);
   };
   if (!isDict(work)) return refuse('expected a struct');
   const {
@@ -144,14 +133,14 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
 }
 
 /** Reads `{name, help?, timeout_ms?, max_timeouts?, overflow?, max_frames?, max_bytes?}`. */
-function readDatasource(plugin: string, datasource: Value, where: string): DescribedDatasource {
-  const { name, help, count } = named(plugin, datasource, where);
+function readDatasource(plugin: string, datasource: Value, place: string): DescribedDatasource {
+  const { name, help, count } = named(plugin, datasource, place);
   const { overflow = DATASOURCE_DEFAULTS.overflow } = datasource as Dict;
   const policy = FRAME_OVERFLOWS.find((one) => one === overflow);
   if (policy === undefined)
     throw new RelayError(
       'PLUGIN_REFUSED',
-      `plugin.describe: ${where}: the overflow of ${name} is not one of ${FRAME_OVERFLOWS.join(', ')}`,
+      `plugin.describe: ${place}: the overflow of ${name} is not one of ${FRAME_OVERFLOWS.join(', ')}`,
     );
   return {
     ...{ name, help, overflow: policy, timeoutMs: count('timeout_ms') },
@@ -162,15 +151,15 @@ function readDatasource(plugin: string, datasource: Value, where: string): Descr
 }
 
 /** Reads `{name, help?, timeout_ms?, max_concurrent?}`. */
-function readController(plugin: string, controller: Value, where: string): DescribedController {
-  const { name, help, count } = named(plugin, controller, where);
+function readController(plugin: string, controller: Value, place: string): DescribedController {
+  const { name, help, count } = named(plugin, controller, place);
   return { name, help, timeoutMs: count('timeout_ms') ?? COMMAND_TIMEOUT_MS, maxConcurrent: count('max_concurrent') };
 }
 
 /** Reads `{name, help?}` and a function for members that are numbers from 1 on. */
-function named(plugin: string, value: Value, where: string) {
+function named(plugin: string, value: Value, place: string) {
   const refuse = (reason: string): never => {
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${where}: ${reason}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${place}: ${reason}`);
   };
   if (!isDict(value)) return refuse('expected a struct');
   const { name, help = '' } = value;
@@ -186,19 +175,28 @@ function named(plugin: string, value: Value, where: string) {
   return { name, help: shown(help), count };
 }
 
-function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {
+function readSatellite(plugin: string, satellite: Value, place: string): DescribedSatellite {
   const { name, receives = true } = isDict(satellite) ? satellite : {};
   if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
-    throw new RelayError(
-      'PLUGIN_REFUSED',
-      `plugin.describe: satellites[${index}] is not a struct with a name that begins with '${plugin}.'`,
-    );
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${place} is not a struct with a name that begins with '${plugin}.'`);
   return { name, receives };
 }
 
-function readMethod(plugin: string, method: Value, index: number): DescribedMethod {
+/** Reads `{type, help?}`. */
+function endpointReader(role: DescribedEndpoint['role']) {
+  return (plugin: string, endpoint: Value, place: string): DescribedEndpoint => {
+    const { type, help = '' } = isDict(endpoint) ? endpoint : {};
+    if (typeof type !== 'string' || !type.startsWith(`${plugin}:`) || !WORK.test(type))
+      throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${place} is not a struct whose type is '${plugin}:' and a name`);
+    if (typeof help !== 'string' || help.length > MAX_HELP)
+      throw new RelayError('PLUGIN_REFUSED', `plugin.describe: the help of ${type} is not a text of at most ${MAX_HELP} characters`);
+    return { role, type, help: shown(help) };
+  };
+}
+
+function readMethod(plugin: string, method: Value, place: string): DescribedMethod {
   const refuse = (reason: string): never => {
-    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: methods[${index}]: ${reason}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: ${place}: ${reason}`);
   };
   if (!isDict(method)) return refuse('it is not a struct');
   const { name, help = '', signature, params = [], access = 'call' } = method;

@@ -68,3 +68,31 @@ export class ItemStream {
     this.#permit(false);
   }
 }
+
+/** The open streams of one process, by id. */
+export class ItemStreams {
+  readonly #open = new Map<string, ItemStream>();
+
+  /** A new stream, which must be {@link close}d. */
+  open(): ItemStream {
+    const stream = new ItemStream();
+    this.#open.set(stream.id, stream);
+    return stream;
+  }
+
+  /** As {@link ItemStream.push}; undefined if there is no such stream (any more). */
+  push(id: string, batch: ItemBatch): Promise<boolean> | undefined {
+    return this.#open.get(id)?.push(batch);
+  }
+
+  close(stream: ItemStream): void {
+    this.#open.delete(stream.id);
+    stream.close();
+  }
+
+  /** The process has ended. */
+  fail(error: RelayError): void {
+    for (const stream of this.#open.values()) stream.fail(error);
+    this.#open.clear();
+  }
+}

@@ -10,10 +10,8 @@ import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
   DurableQueues,
-  HostedController,
-  HostedDatasource,
   HostedPlugin,
-  HostedWork,
+  Offered,
   HostEvent,
   Incoming,
   PluginProblem,
@@ -134,16 +132,8 @@ export class Program implements HostedPlugin {
     return this.#methods;
   }
 
-  get work(): readonly HostedWork[] {
-    return this.#isWanted ? this.#supervisor.work : [];
-  }
-
-  get datasources(): readonly HostedDatasource[] {
-    return this.#isWanted ? this.#supervisor.datasources : [];
-  }
-
-  get controllers(): readonly HostedController[] {
-    return this.#isWanted ? this.#supervisor.controllers : [];
+  get offered(): Offered | undefined {
+    return this.#isWanted ? this.#supervisor.offered : undefined;
   }
 
   /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */

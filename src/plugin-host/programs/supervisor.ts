@@ -1,15 +1,15 @@
 /** Keeps a program running with one session at a time, which it starts, watches, stops and restarts as the state machine decides. */
 import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
-import type { Frame, WorkResult } from '../../plugin/internal.ts';
-import { Double, describeValue } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import { PluginEnded, frameOf, isWorkResult } from '../hosted/hosted.ts';
-import type { HostedController, HostedDatasource, HostedWork, PluginKind, Readiness, WorkOrder } from '../hosted/hosted.ts';
+import { PluginEnded } from '../hosted/hosted.ts';
+import type { Offered, PluginKind, Readiness } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
-import { ItemStream } from './item-streams.ts';
+import { ItemStreams } from './item-streams.ts';
 import type { ItemBatch } from './item-streams.ts';
+import { programOffers } from './offers.ts';
+import type { OffersPort } from './offers.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import type { AnswerChild } from './pipe-transport.ts';
 import type { PollTransport } from './poll-transport.ts';
@@ -82,8 +82,10 @@ export class Supervisor {
   #calls = 0;
   #onLastCall: (() => void) | undefined;
   #lastSign = 0;
-  /** Of its current process, by id. */
-  readonly #streams = new Map<string, ItemStream>();
+  /** Of its current process. */
+  readonly #streams = new ItemStreams();
+  /** Aborted when its current process ends. */
+  #gone = new AbortController();
 
   constructor(parts: SupervisorParts, events: SupervisorEvents) {
     this.#parts = parts;
@@ -118,43 +120,15 @@ export class Supervisor {
     return this.#prepared?.methods.map((method) => this.#hosted(method)) ?? [];
   }
 
-  /** The work that the program described. */
-  get work(): readonly HostedWork[] {
-    return (
-      this.#prepared?.work.map((work) => ({
-        ...work,
-        isReady: this.state.kind === 'up',
-        run: (order) => this.#runWork(work.type, order),
-      })) ?? []
-    );
-  }
-
-  /** The datasources that the program described. */
-  get datasources(): readonly HostedDatasource[] {
-    return (
-      this.#prepared?.datasources.map((datasource) => ({
-        ...datasource,
-        readiness: this.#readiness,
-        record: (signal) => this.#record(datasource.name, signal),
-      })) ?? []
-    );
-  }
-
-  /** The controllers that the program described. */
-  get controllers(): readonly HostedController[] {
-    return (
-      this.#prepared?.controllers.map((controller) => ({
-        ...controller,
-        readiness: this.#readiness,
-        command: (frame, signal) => this.#command(controller.name, frame, signal),
-      })) ?? []
-    );
+  /** What the program described besides its methods. */
+  get offered(): Offered | undefined {
+    return this.#prepared && programOffers(this.#prepared, this.#offersPort);
   }
 
   /** Takes items of a stream of its process; undefined if it has no such stream. As {@link ItemStream.push}. */
   pushItems(stream: string, batch: ItemBatch): Promise<boolean> | undefined {
     this.#lastSign = this.#parts.clock.now();
-    return this.#streams.get(stream)?.push(batch);
+    return this.#streams.push(stream, batch);
   }
 
   /**
@@ -371,8 +345,10 @@ export class Supervisor {
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);
     this.#session = undefined;
-    for (const stream of this.#streams.values()) stream.fail(new PluginEnded(`${this.#name} ended: ${clean(reason, 500)}`));
-    this.#streams.clear();
+    const ended = new PluginEnded(`${this.#name} ended: ${clean(reason, 500)}`);
+    this.#streams.fail(ended);
+    this.#gone.abort(ended);
+    this.#gone = new AbortController();
     this.#parts.pauses.end();
     this.#handle({ type: 'exited', reason, isSpared });
     this.#parts.onToken();
@@ -410,62 +386,22 @@ export class Supervisor {
     return { name, help, signature, paramNames, access, invoke };
   }
 
-  /** The process pushes the results; see {@link HostedWork.run}. */
-  async *#runWork(type: string, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
-    const { unit, params, submitter, payload, signal } = order;
-    const source = 'bytes' in payload ? { payload: payload.bytes } : { payload_path: payload.path };
-    const execute = (stream: string): ProgramRequest => requestOf('plugin.execute', [type, { unit, stream, params, submitter, ...source }]);
-    this.#calls++;
-    try {
-      for await (const item of this.#pushed(execute, 'plugin.cancel', signal)) {
-        if (!isWorkResult(item))
-          throw new RelayError('APPLICATION', `${type}: it pushed ${describeValue(item)}, expected a struct, a string or base64`);
-        yield item;
-      }
-    } finally {
-      this.#callEnded();
-    }
-  }
-
-  /** Not counted as a call: a recording has no end, and a process that records can answer pings. */
-  async *#record(name: string, signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
-    const begin = (stream: string): ProgramRequest => requestOf('plugin.start_record', [name, { stream }]);
-    for await (const item of this.#pushed(begin, 'plugin.stop_record', signal)) yield frameOf(item, name, Date.now);
-  }
-
-  async *#command(name: string, frame: Frame, signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
-    const sent = { ...frame, timestamp: new Double(frame.timestamp) };
-    const begin = (stream: string): ProgramRequest => requestOf('plugin.command', [name, sent, { stream }]);
-    this.#calls++;
-    try {
-      for await (const item of this.#pushed(begin, 'plugin.cancel', signal)) yield frameOf(item, name, Date.now);
-    } finally {
-      this.#callEnded();
-    }
-  }
-
-  /**
-   * The items that the process pushes to a new stream after it has accepted the request `begin` for that. When the iteration ends before the
-   * process has ended the stream, `ending` is called. Throws as {@link ItemStream.items} does.
-   */
-  async *#pushed(
-    begin: (stream: string) => ProgramRequest,
-    ending: 'plugin.cancel' | 'plugin.stop_record',
-    signal: AbortSignal,
-  ): AsyncGenerator<Sendable, void, undefined> {
-    const { callTimeoutMs } = this.#parts.record;
-    const stream = new ItemStream();
-    this.#streams.set(stream.id, stream);
-    try {
-      await this.#invoke(begin(stream.id), callTimeoutMs);
-      yield* stream.items(signal);
-    } finally {
-      this.#streams.delete(stream.id);
-      stream.close();
-      // A process that has ended, or does not know the method, has nothing to end.
-      if (!stream.isEnded && this.state.kind === 'up') void this.send(requestOf(ending, [stream.id]), callTimeoutMs).catch(() => undefined);
-    }
-  }
+  readonly #offersPort: OffersPort = {
+    isUp: () => this.state.kind === 'up',
+    readiness: () => this.#readiness,
+    gone: () => this.#gone.signal,
+    call: (method, params) => this.#invoke(requestOf(method, params), this.#parts.record.callTimeoutMs),
+    tell: (method, params) => {
+      if (this.state.kind === 'up') void this.send(requestOf(method, params), this.#parts.record.callTimeoutMs).catch(() => undefined);
+    },
+    count: () => {
+      this.#calls++;
+      return () => {
+        this.#callEnded();
+      };
+    },
+    streams: this.#streams,
+  };
 
   get #readiness(): Readiness {
     const { kind } = this.state;
