@@ -62,5 +62,5 @@ function moduleOf(use: string, { modules, problems }: Found): Omit<NamedRelayPlu
 }
 
 function refused(text: string): RelayError {
-  return new RelayError('CONFIG_INVALID', `relayPlugins: ${text}`);
+  return new RelayError('CONFIG_INVALID', `relayPlugins: ${text}`, { data: { option: 'relayPlugins' } });
 }

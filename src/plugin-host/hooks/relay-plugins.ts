@@ -121,6 +121,7 @@ export class RelayPlugins {
     throw new RelayError(
       'CONFIG_INVALID',
       `peers: nothing carries ${scheme}: URLs; name a relay plugin in relayPlugins that carries '${scheme}'`,
+      { data: { option: 'peers' } },
     );
   }
 

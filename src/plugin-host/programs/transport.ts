@@ -100,6 +100,7 @@ export class ResponseParser {
   readonly #notXmlRpc = (error: unknown): never => {
     throw new RelayError('TRANSPORT', `${this.#plugin} answered something that is not XML-RPC: ${clean(reasonOf(error))}`, {
       cause: error,
+      data: { reason: 'not-xmlrpc' },
     });
   };
 }
