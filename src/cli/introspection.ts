@@ -185,7 +185,8 @@ const STATUS = ['system.get_properties', 'supervisor.getState', 'aria2.getGlobal
 export async function describeMethod(call: Call, method: string): Promise<MethodDescription> {
   const signatures = await methodSignatures(call, method, 'system');
   const help = await attempt(() => call('system.methodHelp', method));
-  if (signatures !== undefined || typeof help.value === 'string') return descriptionOf(method, signatures, help.value);
+  if (signatures !== undefined || typeof help.value === 'string')
+    return descriptionOf(method, await withNames(call, method, signatures, help.value), help.value);
   const [usage, text] = [await methodSignatures(call, method, 'co2'), await methodHelp(call, method, 'co2')];
   if (usage !== undefined || text !== undefined) return descriptionOf(method, usage, text);
   const known = await attempt(() => methodNames(call));
@@ -194,6 +195,20 @@ export async function describeMethod(call: Call, method: string): Promise<Method
   // A fault that contains the name is about the method; any other is about system.methodHelp.
   if (help.fault && (!known.value || help.fault.text.includes(method))) throw help.fault;
   throw new RelayError('NO_SUCH_METHOD', `the server has no method '${clean(method, 100)}'; list its methods with co2 methods`);
+}
+
+/** Adds the names of the parameters, which the standard methods lack, if the server has system.describeMethods, and the help has none. */
+async function withNames(
+  call: Call,
+  method: string,
+  signatures: readonly RemoteSignature[] | string | undefined,
+  help: Value | undefined,
+): Promise<readonly RemoteSignature[] | string | undefined> {
+  if (typeof signatures === 'string' || !signatures?.some(({ params }) => params.length > 0)) return signatures;
+  if (typeof help === 'string' && readDocumentation(help).params.length > 0) return signatures;
+  const described = await attempt(() => call('system.describeMethods', [method]));
+  const [found] = listOf(described.value).flatMap(describedMethod);
+  return found?.name === method && found.signatures.length > 0 ? found.signatures : signatures;
 }
 
 /** Tries increasingly simple methods; any XML-RPC response proves that the server is alive. */
@@ -232,8 +247,8 @@ function descriptionOf(
   if (typeof signatures === 'string') return { usage: signatures, help: text };
   const { params: documented } = readDocumentation(text);
   const longest = Math.max(...(signatures ?? []).map(({ params }) => params.length));
-  const names = documented.length === longest ? documented.map(({ name }) => name) : [];
-  const ways = (signatures ?? []).map(({ returns, params }) => usageOf(method, { returns, params, names }));
+  const documentedNames = documented.length === longest ? documented.map(({ name }) => name) : [];
+  const ways = (signatures ?? []).map((signature) => usageOf(method, { names: documentedNames, ...signature }));
   return { usage: ways.length === 0 ? `${method}(...)` : ways.join('\n'), help: text };
 }
 

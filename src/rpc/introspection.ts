@@ -27,10 +27,10 @@ export function addIntrospection(registry: MethodRegistry): void {
     {
       name: 'co2.get_method_help',
       access: 'read',
-      help: 'Answers the documentation of the method that is named, with a line "@param TYPE NAME" for each parameter whose name is known.',
+      help: 'Answers the documentation of the method that is named, an empty string if it has none.',
       signatures: [['string', 'string']],
       paramNames: ['method'],
-      invoke: (params) => documentation(named(registry, params)),
+      invoke: (params) => named(registry, params).help,
     },
     ['system.methodHelp', 'web.get_method_help'],
   );
@@ -75,14 +75,6 @@ export function describeCall({ name, signatures, paramNames = [] }: Pick<Method,
   if (!signatures) return `${name}(${paramNames.length > 0 && paramNames.every(Boolean) ? paramNames.join(', ') : '...'})`;
   const typed = (type: string, index: number): string => (paramNames[index] ? `${paramNames[index]}: ${type}` : type);
   return signatures.map(([result = 'any', ...params]) => `${result} ${name}(${params.map(typed).join(', ')})`).join('\n');
-}
-
-/** The help, and the parameters in the way of co2, which documents them so: `@param int a`. */
-function documentation({ help, signatures = [], paramNames = [] }: Method): string {
-  if (help.includes('@param')) return help;
-  const types = signatures.reduce((longest, one) => (one.length > longest.length ? one : longest), []).slice(1);
-  const tags = types.flatMap((type, index) => (paramNames[index] ? [`@param ${type} ${paramNames[index]}`] : []));
-  return [help, tags.join('\n')].filter(Boolean).join('\n\n');
 }
 
 /** What a generator of clients needs to know of a method. */

@@ -211,7 +211,7 @@ test('GET returns a page for people or JSON for programs, and HEAD the same with
     const page = await request(url, { method: 'GET', path });
     t.is(page.status, 200);
     t.is(page.headers['content-type'], 'text/plain; charset=utf-8');
-    for (const part of [hostId, 'test.recorder.emit', 'Sends a dict to the network.', 'boolean notify(struct)', `${url}/RPC2`])
+    for (const part of [hostId, 'test.recorder.emit', 'Sends a dict to the network.', 'boolean notify(dict: struct)', `${url}/RPC2`])
       t.true(page.body.includes(part), part);
     const json = await request(url, { method: 'GET', path, headers: { accept: 'application/json' } });
     t.regex(json.headers['content-type']!, /^application\/json/);
@@ -219,7 +219,7 @@ test('GET returns a page for people or JSON for programs, and HEAD the same with
     t.like(content.properties, { host_id: hostId });
     t.like(
       content.methods.find(({ name }) => name === 'test.recorder.emit'),
-      { help: 'Sends a dict to the network.', usage: 'string test.recorder.emit(struct)' },
+      { help: 'Sends a dict to the network.', usage: 'string test.recorder.emit(dict: struct)' },
     );
     const head = await exchange(url, requestBytes(url, { method: 'HEAD', path }));
     t.is(head[0]?.status, 200);

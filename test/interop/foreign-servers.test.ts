@@ -62,7 +62,7 @@ test.serial('supervisord: methods, help, ping, status, a typed client', async (t
   await untilThere(t, url, server);
   t.true((await co2(t, url, 'methods')).split('\n').includes('supervisor.startProcess'));
   const help = (await co2(t, url, 'help', 'supervisor.startProcess')).split('\n');
-  t.deepEqual(help.slice(0, 4), ['boolean supervisor.startProcess(string name, boolean wait)', '', 'Start a process', '']);
+  t.deepEqual(help.slice(0, 4), ['boolean supervisor.startProcess(name: string, wait: boolean)', '', 'Start a process', '']);
   t.regex(help[4] ?? '', /^ {2}name {5}Process name/);
   t.regex(await co2(t, url, 'ping'), /^127\.0\.0\.1:\d+ answered system\.listMethods in \d+(?:\.\d)? ms; it has no ping$/);
   t.regex(await co2(t, url, 'status'), / result of supervisor\.getState:\nstatecode +1\nstatename +RUNNING$/);
