@@ -13,18 +13,20 @@ export interface FileBytesOptions {
   readonly path: string;
   /** What exceeds it is not taken, and counted. */
   readonly maxBytes: number;
+  /** True: nothing is appended, and the file must exist. Default false. */
+  readonly isReadOnly?: boolean | undefined;
 }
 
-// A producer that is faster than the disk waits while this much is not written.
-const MAX_WAITING_BYTES = 1024 * 1024;
-// The newest bytes, kept in memory so that readers that follow the producer need no disk.
-const TAIL_BYTES = 256 * 1024;
+// A producer that is faster than the disk waits while this much is not written: enough to write on while the producer makes more.
+const MAX_WAITING_BYTES = 256 * 1024;
+// The newest bytes, kept in memory so that readers that follow the producer need no disk: twice of what is written at once.
+const TAIL_BYTES = 512 * 1024;
 
 /** Opens the storage of a stream of bytes; offsets count bytes. Rejects with a RelayError STATE_DIRECTORY. */
-export async function fileBytes({ path, maxBytes }: FileBytesOptions): Promise<StreamStorage<Buffer>> {
+export async function fileBytes({ path, maxBytes, isReadOnly = false }: FileBytesOptions): Promise<StreamStorage<Buffer>> {
   try {
     // Not for appending, where the system ignores positions.
-    const file = await open(path, 'r+').catch(() => open(path, 'wx+', 0o600));
+    const file = isReadOnly ? await open(path, 'r') : await open(path, 'r+').catch(() => open(path, 'wx+', 0o600));
     const { size } = await file.stat();
     return new FileBytes(file, size, maxBytes);
   } catch (error) {
@@ -96,7 +98,8 @@ class FileBytes implements StreamStorage<Buffer> {
     const end = Math.min(this.#written, from + maxBytes);
     if (from >= end) return [];
     const start = this.#written - this.#tailBytes;
-    const item = from >= start ? this.#fromTail(from - start, end - start) : await this.#fromFile(from, end);
+    if (from >= start) return this.#fromTail(from, end, start);
+    const item = await this.#fromFile(from, end);
     return [{ offset: from, next: from + item.length, item }];
   }
 
@@ -131,29 +134,30 @@ class FileBytes implements StreamStorage<Buffer> {
   }
 
   async #write(parts: readonly Buffer[]): Promise<void> {
-    const [first = Buffer.alloc(0)] = parts;
-    const whole = parts.length === 1 ? first : Buffer.concat(parts);
-    for (let at = 0; at < whole.length;) {
-      const { bytesWritten } = await this.file.write(whole, at, whole.length - at, this.#written + at);
-      at += bytesWritten;
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    for (let at = 0; at < bytes;) {
+      // The system may take a part only.
+      const rest = at === 0 ? parts : [Buffer.concat(parts).subarray(at)];
+      at += (await this.file.writev(rest, this.#written + at)).bytesWritten;
     }
-    this.#written += whole.length;
-    this.#waitingBytes -= whole.length;
-    this.#tail.push(whole);
-    this.#tailBytes += whole.length;
+    this.#written += bytes;
+    this.#waitingBytes -= bytes;
+    this.#tail.push(...parts);
+    this.#tailBytes += bytes;
     while (this.#tailBytes > TAIL_BYTES) this.#tailBytes -= this.#tail.shift()?.length ?? 0;
     this.#changed();
   }
 
-  #fromTail(from: number, to: number): Buffer {
-    const parts: Buffer[] = [];
-    let at = 0;
+  /** The parts of the tail, which begins at `start`, as they are: copying them would cost more than the rest. */
+  #fromTail(from: number, to: number, start: number): readonly StreamItem<Buffer>[] {
+    const items: StreamItem<Buffer>[] = [];
+    let at = start;
     for (const part of this.#tail) {
-      if (at + part.length > from && at < to) parts.push(part.subarray(Math.max(0, from - at), to - at));
+      const [offset, next] = [Math.max(from, at), Math.min(to, at + part.length)];
+      if (offset < next) items.push({ offset, next, item: part.subarray(offset - at, next - at) });
       at += part.length;
     }
-    const [first = Buffer.alloc(0)] = parts;
-    return parts.length === 1 ? first : Buffer.concat(parts);
+    return items;
   }
 
   async #fromFile(from: number, to: number): Promise<Buffer> {

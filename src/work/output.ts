@@ -2,11 +2,10 @@
  * What one unit puts out under one name: a stream of bytes, and which bytes are one result. It is kept in memory while it is small, and in
  * two files from then on: the bytes themselves, and an index with the end and kind of each result.
  */
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RelayError } from '../core/core.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
 import { systemReason } from '../state/state.ts';
+import { fileBytes } from '../streams/streams.ts';
 import type { StreamItem, StreamStorage } from '../streams/streams.ts';
 
 /** What a result is: bytes, a text in UTF-8, or a struct as one line of JSON. */
@@ -24,13 +23,22 @@ export interface StoredOutput {
   readonly index: Buffer;
 }
 
+/** Where a result ends, and what it is. */
+interface ResultRecord {
+  readonly end: number;
+  readonly kind: ResultKind;
+}
+
 const KINDS: readonly ResultKind[] = ['bytes', 'text', 'struct'];
-// An index record: the offset of the end, 6 bytes, and the kind, 2 bytes.
+// A record in the index: the offset of the end, 6 bytes, and the kind, 2 bytes.
 const RECORD_BYTES = 8;
 /** A larger output is in files, so that many finished units take little memory and few large entries of the store. */
 const MAX_MEMORY_BYTES = 64 * 1024;
-// Index records that are read at once.
+// Records that are read and written at once; as many of the newest are in memory.
 const RECORDS_AT_ONCE = 512;
+// A producer that is faster than the disk waits while this much waits for the files to be opened.
+const MAX_WAITING_BYTES = 256 * 1024;
+const NO_BYTES = Buffer.alloc(0);
 
 export interface OutputOptions {
   /** The directory of the unit; created when it is needed. */
@@ -45,58 +53,57 @@ export interface OutputOptions {
   readonly filedBytes?: number | undefined;
 }
 
-// A producer that is faster than the disk waits while this much is not written.
-const MAX_WAITING_BYTES = 1024 * 1024;
-
 interface Files {
-  readonly data: FileHandle;
-  readonly index: FileHandle;
+  readonly data: StreamStorage<Buffer>;
+  readonly index: StreamStorage<Buffer>;
 }
 
 export class Output implements StreamStorage<OutputItem> {
   readonly #options: OutputOptions;
   readonly first = 0;
-  /** Bytes that can be read. */
-  next = 0;
   refused = 0;
-  #failure: RelayError | undefined;
-  /** Results that can be read. */
-  #records = 0;
-  /** What is kept in memory. */
+  /** Bytes that were taken. */
+  #bytes = 0;
+  /** The bytes while they are few; then those that wait until the files are open. */
   #data: Buffer[] = [];
-  #index: Buffer[] = [];
-  /** True once it is in files. */
-  #isFiled: boolean;
-  #files: Promise<Files> | undefined;
-  /** What is to be written to the files. */
-  #waiting: OutputItem[] = [];
-  #waitingBytes = 0;
-  #writing: Promise<void> | undefined;
+  /** The newest records: all of those that are not in the index. */
+  #records: ResultRecord[] = [];
+  /** Records before the first of `#records`, which are in the index. */
+  #indexed = 0;
+  /** Records that were given to the index. */
+  #filed = 0;
+  #opening: Promise<Files> | undefined;
+  #files: Files | undefined;
+  #openFailure: RelayError | undefined;
   #changed = (): void => undefined;
   #isClosed = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
-    const { stored, filedBytes } = options;
-    this.#isFiled = filedBytes !== undefined && stored === undefined;
-    if (stored) {
-      this.#data = [stored.bytes];
-      this.#index = [stored.index];
-      this.next = stored.bytes.length;
-      this.#records = stored.index.length / RECORD_BYTES;
-    } else if (filedBytes !== undefined) this.next = filedBytes;
+    const { stored, filedBytes = 0 } = options;
+    this.#bytes = stored ? stored.bytes.length : filedBytes;
+    if (!stored) return;
+    this.#data = [stored.bytes];
+    this.#records = recordsIn(stored.index);
+  }
+
+  /** Bytes that can be read. */
+  get next(): number {
+    if (this.#isRead) return this.#bytes;
+    return this.#isFiled ? (this.#files?.data.next ?? 0) : this.#bytes;
   }
 
   get isWriting(): boolean {
-    return this.#writing !== undefined;
+    return this.#isFiled && !this.#isRead && this.failure === undefined && this.next < this.#bytes;
   }
 
   get bytes(): number {
-    return this.#isFiled ? this.#waitingBytes : this.next;
+    return this.#files ? this.#files.data.bytes : this.#data.reduce((sum, { length }) => sum + length, 0);
   }
 
   get failure(): string | undefined {
-    return this.#failure?.message;
+    const failure = this.#openFailure?.message ?? this.#files?.data.failure ?? this.#files?.index.failure;
+    return failure === undefined ? undefined : `a result cannot be stored: ${failure}`;
   }
 
   start(changed: () => void): void {
@@ -104,129 +111,152 @@ export class Output implements StreamStorage<OutputItem> {
   }
 
   append({ kind, bytes }: OutputItem): void {
-    if (this.#failure) throw this.#failure;
-    const room = Math.max(0, this.#options.maxBytes - this.next - this.#waitingBytes);
+    const { failure } = this;
+    if (failure !== undefined) throw new RelayError('STATE_DIRECTORY', failure);
+    const room = Math.max(0, this.#options.maxBytes - this.#bytes);
     // A part of a struct, which is one line of JSON, is of no use.
     const taken = bytes.length <= room ? bytes : bytes.subarray(0, kind === 'struct' ? 0 : room);
     this.refused += bytes.length - taken.length;
     if (taken.length === 0 && bytes.length > 0) return;
-    if (!this.#isFiled && this.next + taken.length <= MAX_MEMORY_BYTES) {
+    const before = this.#bytes;
+    this.#bytes += taken.length;
+    this.#records.push({ end: this.#bytes, kind });
+    if (this.#files) this.#file(this.#files, taken);
+    else {
       this.#data.push(taken);
-      this.next += taken.length;
-      this.#index.push(recordOf(this.next, kind));
-      this.#records++;
-      return;
+      if (before + taken.length > MAX_MEMORY_BYTES) this.#open().catch(() => undefined);
     }
-    this.#isFiled = true;
-    this.#waiting.push({ kind, bytes: taken });
-    this.#waitingBytes += taken.length;
-    this.#writing ??= this.#writeAll();
   }
 
   isFull(): boolean {
-    return this.#waitingBytes > MAX_WAITING_BYTES;
+    if (this.#files) return this.#files.data.isFull(undefined);
+    return this.#isFiled && this.#bytes > MAX_WAITING_BYTES;
   }
 
   async read(from: number, maxBytes: number, isRaw = false): Promise<readonly StreamItem<OutputItem>[]> {
-    if (from >= this.next) return [];
-    if (isRaw) {
-      const bytes = await this.#bytesAt('data', from, Math.min(maxBytes, this.next - from));
-      return [{ offset: from, next: from + bytes.length, item: { kind: 'bytes', bytes } }];
-    }
-    const records = await this.#recordCount();
-    let at = await this.#recordAt(from, records);
+    const { next } = this;
+    if (from >= next) return [];
+    if (isRaw) return this.#rawFrom(from, Math.min(maxBytes, next - from));
+    const total = await this.#recordCount();
+    let at = await this.#recordAt(from, total);
     const [before] = at === 0 ? [] : await this.#recordsFrom(at - 1, 1);
     // The rest of a text is bytes: it may begin inside a character.
     const isRest = from > (before?.end ?? 0);
     const items: StreamItem<OutputItem>[] = [];
-    let [offset, total] = [from, 0];
-    while (at < records && (items.length === 0 || total < maxBytes)) {
-      for (const { end, kind } of await this.#recordsFrom(at, Math.min(RECORDS_AT_ONCE, records - at))) {
+    let [offset, size] = [from, 0];
+    while (at < total) {
+      for (const { end, kind } of await this.#recordsFrom(at, Math.min(RECORDS_AT_ONCE, total - at))) {
+        // It is not written yet.
+        if (end > next) return items;
         at++;
         // Bytes may be cut anywhere; texts and structs are whole.
         const isCut = kind === 'bytes' || (isRest && items.length === 0);
-        const until = isCut ? Math.min(end, offset + Math.max(1, maxBytes - total)) : end;
-        const bytes = await this.#bytesAt('data', offset, until - offset);
+        const until = isCut ? Math.min(end, offset + Math.max(1, maxBytes - size)) : end;
+        const bytes = await this.#bytesAt(offset, until - offset);
         items.push({ offset, next: until, item: { kind: isCut ? 'bytes' : kind, bytes } });
-        total += bytes.length;
+        size += bytes.length;
         offset = until;
-        if (total >= maxBytes || until < end) return items;
+        if (size >= maxBytes || until < end) return items;
       }
     }
     return items;
   }
 
   async sync(): Promise<void> {
-    while (this.#writing) await this.#writing;
-    if (this.#failure) throw this.#failure;
-    const files = await this.#files;
-    await files?.data.datasync();
-    await files?.index.datasync();
+    if (!this.#isFiled) return;
+    try {
+      const { data, index } = await this.#open();
+      this.#writeIndex(index, 0);
+      await data.sync();
+      await index.sync();
+    } catch (error) {
+      throw new RelayError('STATE_DIRECTORY', this.failure ?? reasonOf(error), { cause: error });
+    }
   }
 
   /** What the store is to keep; undefined if it is in files. */
   stored(): StoredOutput | undefined {
-    return this.#isFiled ? undefined : { bytes: Buffer.concat(this.#data), index: Buffer.concat(this.#index) };
+    return this.#isFiled ? undefined : { bytes: Buffer.concat(this.#data), index: indexOf(this.#records) };
   }
 
   /** Nothing can be read from files afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    while (this.#writing) await this.#writing;
-    const files = await this.#files?.catch(() => undefined);
-    this.#files = undefined;
+    const files = await this.#opening?.catch(() => undefined);
     await files?.data.close();
     await files?.index.close();
   }
 
-  async #writeAll(): Promise<void> {
-    try {
-      const files = await this.#open();
-      // What is pushed in the same turn is written together.
-      while (this.#waiting.length > 0) await this.#write(files, this.#waiting.splice(0));
-    } catch (error) {
-      this.#failure = new RelayError('STATE_DIRECTORY', `a result cannot be stored: ${systemReason(error)}`, { cause: error });
-      this.#waiting = [];
-      this.#waitingBytes = 0;
-    }
-    this.#writing = undefined;
-    this.#changed();
+  /** True once it is in files. */
+  get #isFiled(): boolean {
+    return this.#opening !== undefined || this.#isRead;
   }
 
-  async #write({ data, index }: Files, items: readonly OutputItem[]): Promise<void> {
-    let end = this.next;
-    const records = items.map(({ kind, bytes }) => recordOf((end += bytes.length), kind));
-    await writeWhole(data, Buffer.concat(items.map(({ bytes }) => bytes)), this.next);
-    // The index last: a result without its record was not completely written.
-    await writeWhole(index, Buffer.concat(records), this.#records * RECORD_BYTES);
-    this.#waitingBytes -= end - this.next;
-    this.#records += items.length;
-    this.next = end;
-    this.#changed();
+  /** True for the files of an earlier run. */
+  get #isRead(): boolean {
+    return this.#options.filedBytes !== undefined && this.#options.stored === undefined;
   }
 
   #open(): Promise<Files> {
-    return (this.#files ??= this.#openFiles());
+    return (this.#opening ??= this.#openFiles());
   }
 
   async #openFiles(): Promise<Files> {
-    const { directory, name, filedBytes } = this.#options;
-    const path = join(await directory(), name);
-    const flags = filedBytes === undefined ? 'w+' : 'r';
-    const files = { data: await open(path, flags, 0o600), index: await open(`${path}.index`, flags, 0o600) };
-    if (filedBytes !== undefined) return files;
-    await writeWhole(files.data, Buffer.concat(this.#data), 0);
-    await writeWhole(files.index, Buffer.concat(this.#index), 0);
-    this.#data = [];
-    this.#index = [];
-    return files;
+    const { directory, name } = this.#options;
+    const isReadOnly = this.#isRead;
+    try {
+      const path = join(await directory(), name);
+      const data = await fileBytes({ path, maxBytes: Infinity, isReadOnly });
+      const index = await fileBytes({ path: `${path}.index`, maxBytes: Infinity, isReadOnly }).catch(async (error: unknown) => {
+        await data.close();
+        throw error;
+      });
+      const files = (this.#files = { data, index });
+      data.start(() => {
+        this.#changed();
+      });
+      index.start(() => {
+        this.#forgetIndexed(index);
+      });
+      if (isReadOnly && data.next < this.#bytes) throw new Error(`${data.next} of ${this.#bytes} bytes are there`);
+      if (isReadOnly) this.#indexed = Math.floor(index.next / RECORD_BYTES);
+      for (const bytes of this.#data.splice(0)) this.#file(files, bytes);
+      return files;
+    } catch (error) {
+      // The text has no path: it is shown to callers.
+      const reason = RelayError.is(error) ? error.message : systemReason(error);
+      this.#openFailure = new RelayError('STATE_DIRECTORY', isReadOnly ? `the results cannot be read: ${reason}` : reason, {
+        cause: error,
+      });
+      this.#data = [];
+      this.#changed();
+      throw this.#openFailure;
+    }
   }
 
-  /** Results that can be read: those of an earlier run are counted by the size of their index. */
+  #file({ data, index }: Files, bytes: Buffer): void {
+    data.append(bytes, undefined);
+    this.#writeIndex(index, RECORDS_AT_ONCE);
+  }
+
+  /** Writes the records that are not in the index yet, if they are more than `most`. */
+  #writeIndex(index: StreamStorage<Buffer>, most: number): void {
+    const total = this.#indexed + this.#records.length;
+    if (total - this.#filed <= most) return;
+    index.append(indexOf(this.#records.slice(this.#filed - this.#indexed)), undefined);
+    this.#filed = total;
+  }
+
+  /** Frees the memory of records that can be read from the index. */
+  #forgetIndexed(index: StreamStorage<Buffer>): void {
+    const written = index.next / RECORD_BYTES;
+    if (written > this.#indexed) this.#records.splice(0, written - this.#indexed);
+    this.#indexed = Math.max(this.#indexed, written);
+  }
+
   async #recordCount(): Promise<number> {
-    if (this.#options.filedBytes === undefined || !this.#isFiled) return this.#records;
-    const { index } = await this.#open();
-    return (this.#records = Math.floor((await index.stat()).size / RECORD_BYTES));
+    if (this.#isRead) await this.#openForReading();
+    return this.#indexed + this.#records.length;
   }
 
   /** The number of the record of the result in which `offset` is: the first one that ends after it. */
@@ -241,43 +271,68 @@ export class Output implements StreamStorage<OutputItem> {
     return low;
   }
 
-  async #recordsFrom(at: number, count: number): Promise<readonly { readonly end: number; readonly kind: ResultKind }[]> {
-    const bytes = await this.#bytesAt('index', at * RECORD_BYTES, count * RECORD_BYTES);
-    return Array.from({ length: Math.floor(bytes.length / RECORD_BYTES) }, (_, number) => ({
-      end: bytes.readUIntBE(number * RECORD_BYTES, 6),
-      kind: KINDS[bytes.readUInt16BE(number * RECORD_BYTES + 6)] ?? 'bytes',
-    }));
+  /** Up to `count` records, at least one if there is one. */
+  async #recordsFrom(at: number, count: number): Promise<readonly ResultRecord[]> {
+    if (at >= this.#indexed) return this.#records.slice(at - this.#indexed, at - this.#indexed + count);
+    const { index } = await this.#openForReading();
+    return recordsIn(await wholeOf(index, at * RECORD_BYTES, Math.min(count, this.#indexed - at) * RECORD_BYTES));
   }
 
-  async #bytesAt(which: 'data' | 'index', from: number, length: number): Promise<Buffer> {
-    const parts = which === 'data' ? this.#data : this.#index;
-    if (parts.length > 0) {
-      // Appending many small results must not copy the earlier ones each time that they are read.
-      if (parts.length > 1) parts.splice(0, parts.length, Buffer.concat(parts));
-      return (parts[0] ?? NO_BYTES).subarray(from, from + length);
+  async #rawFrom(from: number, length: number): Promise<readonly StreamItem<OutputItem>[]> {
+    if (!this.#isFiled) {
+      const bytes = this.#inMemory(from, length);
+      return [{ offset: from, next: from + bytes.length, item: { kind: 'bytes', bytes } }];
     }
-    if (!this.#isFiled) return NO_BYTES;
-    // Opening the files of a run again would truncate them.
-    if (this.#isClosed) throw new RelayError('UNAVAILABLE', 'the results were closed while they were read; read on from this offset');
-    const files = await this.#open();
-    const buffer = Buffer.allocUnsafe(length);
-    const { bytesRead } = await files[which].read(buffer, 0, length, from);
-    return buffer.subarray(0, bytesRead);
+    const { data } = await this.#openForReading();
+    const items = await data.read(from, length);
+    return items.map(({ offset, next, item }) => ({ offset, next, item: { kind: 'bytes', bytes: item } }));
+  }
+
+  async #bytesAt(from: number, length: number): Promise<Buffer> {
+    if (!this.#isFiled) return this.#inMemory(from, length);
+    const { data } = await this.#openForReading();
+    return wholeOf(data, from, length);
+  }
+
+  #inMemory(from: number, length: number): Buffer {
+    // Appending many small results must not copy the earlier ones each time that they are read.
+    if (this.#data.length > 1) this.#data = [Buffer.concat(this.#data)];
+    return (this.#data[0] ?? NO_BYTES).subarray(from, from + length);
+  }
+
+  #openForReading(): Promise<Files> {
+    if (!this.#isClosed) return this.#open();
+    throw new RelayError('UNAVAILABLE', 'the results were closed while they were read; read on from this offset');
   }
 }
 
-const NO_BYTES = Buffer.alloc(0);
-
-function recordOf(end: number, kind: ResultKind): Buffer {
-  const record = Buffer.alloc(RECORD_BYTES);
-  record.writeUIntBE(end, 0, 6);
-  record.writeUInt16BE(KINDS.indexOf(kind), 6);
-  return record;
+function indexOf(records: readonly ResultRecord[]): Buffer {
+  const index = Buffer.alloc(records.length * RECORD_BYTES);
+  for (const [number, { end, kind }] of records.entries()) {
+    index.writeUIntBE(end, number * RECORD_BYTES, 6);
+    index.writeUInt16BE(KINDS.indexOf(kind), number * RECORD_BYTES + 6);
+  }
+  return index;
 }
 
-async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at);
-    at += bytesWritten;
+function recordsIn(index: Buffer): ResultRecord[] {
+  return Array.from({ length: Math.floor(index.length / RECORD_BYTES) }, (_, number) => ({
+    end: index.readUIntBE(number * RECORD_BYTES, 6),
+    kind: KINDS[index.readUInt16BE(number * RECORD_BYTES + 6)] ?? 'bytes',
+  }));
+}
+
+/** These bytes of a file, which has them. */
+async function wholeOf(file: StreamStorage<Buffer>, from: number, length: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (let [at, end] = [from, from + length]; at < end;) {
+    const items = await file.read(at, end - at);
+    if (items.length === 0) break;
+    for (const { next, item } of items) {
+      parts.push(item);
+      at = next;
+    }
   }
+  const [first = NO_BYTES] = parts;
+  return parts.length === 1 ? first : Buffer.concat(parts);
 }

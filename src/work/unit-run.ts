@@ -138,7 +138,7 @@ export class UnitRun {
     try {
       for (const storage of this.#storages.values()) await storage.sync();
     } catch (error) {
-      final = failed(error);
+      if (state.type === 'succeeded') final = failed(error);
     }
     try {
       const stored = units.settle(this.#unit, final, { exit, outputs: this.#storages });

@@ -1,5 +1,5 @@
 /** Units of work with a store whose power can fail, a virtual clock, and work that the tests control. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -161,10 +161,29 @@ test('a reader that is behind when the unit ends gets the rest, and so does the 
   // Nothing is left to cancel, but this resolves only when the run is over.
   await kit.work.cancel(unit);
   const rest = await stream.page({ from: 10, maxBytes: 1_000_000, isRaw: true });
-  t.deepEqual([rest.next, rest.state.type, rest.items.length], [200_007, 'ended', 1]);
+  t.deepEqual([rest.next, rest.state.type], [200_007, 'ended']);
+  const bytes = Buffer.concat(rest.items.map(({ item }) => item.bytes));
+  t.deepEqual([rest.items[0]?.offset, bytes.length], [10, 199_997], 'every byte, in order, in any number of pieces');
   await close();
   const again = await kit.work.withOutput(unit, 'results', (kept) => kept.page({ from: 199_999, isRaw: true }));
   t.is(again.items[0]?.item.bytes.toString(), '3the end');
+});
+
+test('results whose file is gone or cut are an error, never an empty success', async (t) => {
+  const kit = await kitOf(t);
+  offer(kit, 'ham.spam:work', async function* () {
+    yield await Promise.resolve(Buffer.alloc(100_000));
+  });
+  const unit = await kit.work.submit(submission('u1'), ME);
+  await kit.states.until((state) => state === 'u1 succeeded');
+  const file = join(kit.directory, 'u1', 'results');
+  const read = (): Promise<unknown> => kit.work.withOutput(kit.work.find('u1', ME), 'results', (stream) => stream.page({ isRaw: true }));
+  await kit.work.cancel(unit);
+  await t.notThrowsAsync(read());
+  await truncate(file, 50_000);
+  await t.throwsAsync(read(), { code: 'STATE_DIRECTORY', message: 'the results cannot be read: 50000 of 100000 bytes are there' });
+  await rm(file);
+  await t.throwsAsync(read(), { code: 'STATE_DIRECTORY', message: /^the results cannot be read: .*ENOENT/ });
 });
 
 test('an error of the work is the reason of its failure, after its results', async (t) => {
