@@ -13,6 +13,7 @@ import { HTTP_FORM, POLL_FORM } from './checks/http-form.ts';
 import { MESSAGES } from './checks/messages.ts';
 import { PREPARING } from './checks/preparing.ts';
 import { LISTENS, MORE_PROCESSES, WITHOUT_RELAY } from './checks/surroundings.ts';
+import { WORK } from './checks/work.ts';
 import { Exam } from './exam.ts';
 import type { Check, Limits } from './exam.ts';
 import type { Finding, Verdict } from './outcome.ts';
@@ -27,7 +28,7 @@ export interface CheckOptions {
   readonly record: Pick<ProgramRecord, 'name' | 'exec' | 'args' | 'env' | 'config' | 'send'>;
   /** ms for each step, unless the protocol allows less. */
   readonly timeoutMs: number;
-  /** True to call its methods, too, whatever they do. */
+  /** True to call its methods and run its work, too, whatever they do. */
   readonly callsMethods: boolean;
   /** The version of the relay. */
   readonly version: string;
@@ -59,6 +60,7 @@ const CHECKS: readonly Check[] = [
   ...CALLS,
   ...MESSAGES,
   ...METHOD_CALLS,
+  ...WORK,
   ...MORE_PROCESSES,
   ...ENDING,
   ...WITHOUT_RELAY,

@@ -6,6 +6,7 @@ import { failed, describeError } from './outcome.ts';
 import type { Finding, Outcome, Section } from './outcome.ts';
 import type { FakeRelay } from './fake-relay.ts';
 import { CheckedProcess } from './checked-process.ts';
+import type { WorkRun } from './checks/work.ts';
 
 /** A check of one rule of the protocol. */
 export interface Check {
@@ -59,6 +60,8 @@ export class Exam {
   /** A process that was offered a future version of the protocol. */
   third: CheckedProcess | undefined;
   description: Description | undefined;
+  /** The units of work that it ran, one of each type. */
+  readonly runs: WorkRun[] = [];
   /** Checks that were not made. */
   skipped = 0;
   #isOver = false;

@@ -1,9 +1,10 @@
 /** A fake relay for the checked program: the real endpoint and methods for programs, which only record the calls that arrive. */
+import { randomBytes } from 'node:crypto';
 import { ProgramServer } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
-import type { PollTransport } from '../plugin-host/programs/internal.ts';
+import type { ItemBatch, PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
 import type { Caller } from '../rpc/rpc.ts';
@@ -28,6 +29,11 @@ export interface SeenCall {
   /** The call abbreviated, `relay.relay({"data":"pong"})`, safe for a terminal. */
   readonly text: string;
   readonly fault?: { readonly code: number; readonly text: string } | undefined;
+}
+
+/** A stream to which the program pushes. */
+export interface PushedStream {
+  push(batch: ItemBatch): Promise<boolean>;
 }
 
 /** The calls of one process. */
@@ -57,6 +63,9 @@ export class FakeRelay {
   #tokens: readonly { readonly name: string; readonly sha256: string; readonly send?: WriteOptions | undefined }[] = [];
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
+  readonly #streams = new Map<string, PushedStream>();
+  /** The id of a stream to which it pushed, although it is none of its own; undefined if it never did. */
+  strayPushes: string | undefined;
   readonly #onCall: (call: SeenCall) => void;
 
   /** `onCall` is called for every call of a program. */
@@ -108,6 +117,18 @@ export class FakeRelay {
     throw new Error(`there is no process ${id}`);
   }
 
+  /** Opens a stream; returns its id. */
+  open(stream: PushedStream): string {
+    const id = randomBytes(12).toString('hex');
+    this.#streams.set(id, stream);
+    return id;
+  }
+
+  /** The id of a stream; `''` if it is not open. */
+  idOf(stream: PushedStream): string {
+    return [...this.#streams].find(([, one]) => one === stream)?.[0] ?? '';
+  }
+
   #updateTokens(): void {
     this.#tokens = [...this.#known.values()].map(({ id: name, sha256, send }) => ({ name, sha256, send }));
   }
@@ -143,8 +164,12 @@ export class FakeRelay {
       this.#pollOf(id).answer(call, answer);
     },
     programLog: () => undefined,
-    // No work is submitted here, so there are no streams.
-    pushItems: () => Promise.resolve(false),
+    pushItems: async (_program, id, batch) => {
+      const stream = this.#streams.get(id);
+      if (stream) return stream.push(batch);
+      this.strayPushes ??= id;
+      return false;
+    },
   };
 
   #pollOf(id: string): PollTransport {

@@ -3,7 +3,14 @@ import { Fault, clean, reasonOf } from '../core/core.ts';
 
 /** A heading of docs/protocol-for-programs.md. */
 export type Section =
-  'Starting' | 'The first line' | 'What the relay calls' | 'What the program calls' | 'Without a server' | 'Values' | 'On the wire';
+  | 'Starting'
+  | 'The first line'
+  | 'What the relay calls'
+  | 'Work'
+  | 'What the program calls'
+  | 'Without a server'
+  | 'Values'
+  | 'On the wire';
 
 /** The result of a check. `note`: it works, but could be better. */
 export type Verdict = 'ok' | 'note' | 'failed';

@@ -43,7 +43,7 @@ export function addCheckCommand(program: Command, onExit: (code: number) => void
     .option('--env <name=value>', 'environment variable; may be repeated', environmentVariable)
     .option('--send <json>', 'how values are written for it, as send in \'programs\': {"astral":"replace"}', configOf)
     .option('--timeout <ms>', 'time limit of each step', milliseconds, 10_000)
-    .option('--call', 'also call its methods with simple parameters, despite their side effects')
+    .option('--call', 'also call its methods with simple parameters and run its work, despite their side effects')
     .option('--verbose', 'print the traffic between the program and the relay to standard error')
     .option('--json', 'print JSON')
     .addHelpText('after', MORE)

@@ -32,6 +32,18 @@ test('a correct program without a server passes all checks', async (t) => {
   t.false(findings.some(({ check }) => check.includes('other paths')));
 });
 
+for (const mode of ['work', 'poll-work']) {
+  test(`correct work passes all checks: ${mode}`, async (t) => {
+    const { wrong, findings } = await look(t, mode, { callsMethods: true });
+    t.deepEqual(wrong, []);
+    t.is(detail(findings, /^plugin\.execute/), 'ham:echo');
+    t.is(detail(findings, /^its work pushes/), 'ham:echo: 3 items');
+    t.regex(detail(findings, /^work that it does not offer/) ?? '', /no such work/);
+    t.regex(detail(findings, /^a parameter that/) ?? '', /no_such_parameter/);
+    t.true(findings.some(({ check }) => check === 'plugin.cancel ends its work'));
+  });
+}
+
 test('its methods are only called on request', async (t) => {
   const { findings, wire } = await look(t, 'good');
   t.false(findings.some(({ check }) => check.startsWith('its methods answer')));
