@@ -297,7 +297,13 @@ function makeParts(
   const node = new OwnNode({ seed: state.nodeSeed, options });
   const trustFile = fakes ? undefined : new StateFile(join(state.path, 'trust.json'), MAX_TRUST_BYTES);
   const trust = new Trust({ mode: options.trust, self: node.id, file: trustFile, date });
-  const peering = new Peering({ node, trust, clock, events, log: logs('mesh'), reachPeer: (hostIds) => mesh.reach(hostIds) });
+  const peering = new Peering({
+    ...{ node, trust, clock, events, log: logs('mesh') },
+    reachPeer: (hostIds) => mesh.reach(hostIds),
+    onTrusted: (id) => {
+      mesh.renewUntrusted(id);
+    },
+  });
   const peerTransport = (peer: ServerAddress, { accept, classic }: PeerOptions): LinkTransport => {
     if (!peer.isHttp) return customTransport(peer, accept?.nonFinite ?? false, custom);
     // The test kit connects relays in memory, without sessions.
@@ -373,7 +379,7 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recentLogs, node, trust, isOnDisk: fakes === undefined },
+    ...{ http, customEndpoint, programServer, status, work, recentLogs, node, trust, peering, isOnDisk: fakes === undefined },
   };
 }
 
@@ -429,7 +435,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recentLogs, node, trust } = parts;
+  const { http, customEndpoint, programServer, work, recentLogs, node, trust, peering } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -471,7 +477,10 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       trust.keepPins((url) => mesh.names.includes(url));
       await mesh.start(identity.get().hostId);
     },
-    stop: () => mesh.stop(),
+    stop: () => {
+      peering.stop();
+      return mesh.stop();
+    },
     stopTimeoutMs: drainTimeoutMs,
   });
   await steps.start({
