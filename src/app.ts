@@ -9,7 +9,7 @@ import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
-import { HttpServer, ProgramServer, readTls } from './http/http.ts';
+import { HttpServer, ProgramServer, clientTls, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
 import { MAX_TRUST_BYTES, OwnNode, Trust, readClusterSecret } from './identity/identity.ts';
 import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
@@ -95,7 +95,7 @@ export interface Fakes {
 /** What a relay needs of its HTTP server. */
 export type HttpServerPort = Pick<
   HttpServer,
-  'scheme' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
+  'scheme' | 'tls' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
 >;
 
 /** All counters and states of a running relay. */
@@ -243,7 +243,10 @@ export async function checkStart(
   };
   await attempt(() => configuredTokens(options.access.tokens, undefined, env));
   if (options.tls) await attempt(() => options.tls && readTls(options.tls));
-  await attempt(() => readClusterSecret(options));
+  await attempt(() => {
+    requireAuthority(options);
+    return readClusterSecret(options);
+  });
   await attempt(() => {
     checkWorkPrograms(options.work, env.PATH);
   });
@@ -291,9 +294,11 @@ function makeParts(
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): HttpLinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): HttpLinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs, linkTls);
+  const linkTls = clientTls(() => http.tls, options.trust === 'ca');
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
+  requireAuthority(options);
   const node = new OwnNode({ seed: state.nodeSeed, options });
   const trustFile = fakes ? undefined : new StateFile(join(state.path, 'trust.json'), MAX_TRUST_BYTES);
   const trust = new Trust({ mode: options.trust, self: node.id, file: trustFile, date });
@@ -381,6 +386,12 @@ function makeParts(
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
     ...{ http, customEndpoint, programServer, status, work, recentLogs, node, trust, peering, isOnDisk: fakes === undefined },
   };
+}
+
+/** Throws a RelayError CONFIG_INVALID if certificates decide about peers and there is no authority for them. */
+function requireAuthority({ trust, tls }: Options): void {
+  if (trust === 'ca' && tls?.caFile === undefined)
+    throw new RelayError('CONFIG_INVALID', "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays");
 }
 
 interface TokenParts {

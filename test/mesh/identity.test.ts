@@ -1,9 +1,11 @@
 /** Relays that prove who they are, on real sockets: hello, pins, sessions, and what becomes of forged ones. */
 import { randomBytes } from 'node:crypto';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
@@ -21,10 +23,15 @@ import {
   sideOnWire,
 } from '../../src/identity/identity.ts';
 import type { Agreed, HelloAnswer } from '../../src/identity/identity.ts';
+import { systemClock } from '../../src/core/core.ts';
+import type { Clock } from '../../src/core/core.ts';
+import { openStateDirectory } from '../../src/state/state.ts';
 import { isDict } from '../../src/values/values.ts';
 import type { Dict, Sendable } from '../../src/values/values.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { request } from '../http/raw.ts';
+import { makeAuthority } from '../support/certificate.ts';
+import type { CertificateFiles } from '../support/certificate.ts';
 import { Gate } from '../support/gate.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
@@ -335,3 +342,60 @@ test('hellos of one address are limited, since each costs a signature', async (t
   t.true(refused.length >= 20, String(refused.length));
   t.regex(String(refused[0]?.reason), /too many calls/);
 });
+
+/** A directory that holds the state and the certificate of a relay, whose node is known before it starts. */
+async function prepared(t: ExecutionContext): Promise<{ readonly dir: string; readonly dataDir: string; readonly node: string }> {
+  const dir = temporaryDir(t);
+  const dataDir = join(dir, 'state');
+  const { nodeSeed } = await openStateDirectory(dataDir);
+  return { dir, dataDir, node: new OwnNode({ seed: nodeSeed, options: { trust: 'pin' } }).id };
+}
+
+test('relays with certificates of one authority that name their nodes are peers over mutual TLS, and no others', async (t) => {
+  const ca = makeAuthority(temporaryDir(t));
+  const [one, two, three] = [await prepared(t), await prepared(t), await prepared(t)];
+  const [aPort = 0, bPort = 0] = await freePorts(2);
+  const tls = (of: typeof one, node: string) => ({ ...ca.issue(of.dir, node), caFile: ca.caFile });
+  const [aUrl, bUrl] = [`https://127.0.0.1:${aPort}`, `https://127.0.0.1:${bPort}`];
+  const config = { ...FAST, trust: 'ca', pluginsDir: temporaryDir(t) } as const;
+  const a = await startRelay(t, { ...config, port: aPort, dataDir: one.dataDir, peers: [bUrl], tls: tls(one, one.node) });
+  const b = await startRelay(t, { ...config, port: bPort, dataDir: two.dataDir, peers: [aUrl], tls: tls(two, two.node) });
+  await a.seen.event('peer.proven', { peer: bUrl, node: two.node, how: 'certificate' });
+  await b.seen.event('peer.proven', { peer: '127.0.0.1', node: one.node, how: 'certificate' });
+  await a.notify({ data: 'by TLS' });
+  await a.events.next((event) => event.type === 'link.state' && event.state.type === 'up', { since: 0 });
+  // The certificate of this authority names another node.
+  const other = await startRelay(t, { ...config, dataDir: three.dataDir, peers: [aUrl], tls: tls(three, two.node) });
+  await other.seen.event('peer.refused', { peer: aUrl, reason: /shows no certificate of tls\.caFile with the name URI:co2:/ });
+  await t.throwsAsync(startRelay(t, { ...config }), { message: /trust: 'ca' requires tls\.certFile/ });
+});
+
+test('a link uses a certificate that was renewed for its next connections, without a restart', async (t) => {
+  const ca = makeAuthority(temporaryDir(t));
+  const [one, two] = [await prepared(t), await prepared(t)];
+  const seen = new Gate<string>();
+  const server = createTlsServer({ ...pemsOf(ca.issue(two.dir, two.node)), ca: readFileSync(ca.caFile), requestCert: true }, (request, response) => {
+    seen.push((request.socket as TLSSocket).getPeerCertificate().serialNumber);
+    request.resume();
+    response.writeHead(503, { connection: 'close' }).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const tls = { ...ca.issue(one.dir, one.node), caFile: ca.caFile };
+  await startRelay(t, { ...FAST, trust: 'ca', pluginsDir: temporaryDir(t), dataDir: one.dataDir, peers: [url], tls }, { clock: IMPATIENT });
+  const [before] = await seen.first(1);
+  ca.issue(one.dir, one.node);
+  const [after] = await seen.until((serial) => serial !== before);
+  t.truthy(after);
+});
+
+/** The real clock, on which the five seconds between two looks at the files are short. */
+const IMPATIENT: Clock = { now: systemClock.now, after: (ms, due) => systemClock.after(ms === 5_000 ? 20 : ms, due) };
+
+function pemsOf({ certFile, keyFile }: CertificateFiles): { readonly cert: Buffer; readonly key: Buffer } {
+  return { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+}
