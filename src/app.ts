@@ -9,7 +9,7 @@ import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource, MaybePromise } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
-import { HttpServer, ProgramServer, readTls } from './http/http.ts';
+import { HttpServer, ProgramServer, clientTls, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
 import { MAX_TRUST_BYTES, OwnNode, Trust, readClusterSecret } from './identity/identity.ts';
 import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
@@ -99,7 +99,7 @@ export interface Fakes {
 /** What a relay needs of its HTTP server. */
 export type HttpServerPort = Pick<
   HttpServer,
-  'scheme' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
+  'scheme' | 'tls' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
 >;
 
 /** All counters and states of a running relay. */
@@ -251,7 +251,10 @@ export async function checkStart(
   };
   await attempt(() => configuredTokens(options.access.tokens, undefined, env));
   if (options.tls) await attempt(() => options.tls && readTls(options.tls));
-  await attempt(() => readClusterSecret(options));
+  await attempt(() => {
+    requireAuthority(options);
+    return readClusterSecret(options);
+  });
   await attempt(() => {
     checkWorkPrograms(options.work, env.PATH);
   });
@@ -302,13 +305,21 @@ function makeParts(
 
   // Links to peers and remote satellites.
   const byHttp = (server: ServerAddress): HttpLinkTransport =>
-    new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
+    new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs, linkTls);
+  const linkTls = clientTls(() => http.tls, options.trust === 'ca');
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
+  requireAuthority(options);
   const node = new OwnNode({ seed: state.nodeSeed, options });
   const trustFile = fakes ? undefined : new StateFile(join(state.path, 'trust.json'), MAX_TRUST_BYTES);
   const trust = new Trust({ mode: options.trust, self: node.id, file: trustFile, date });
-  const peering = new Peering({ node, trust, clock, events, log: logs('mesh'), reachPeer: (hostIds) => mesh.reach(hostIds) });
+  const peering = new Peering({
+    ...{ node, trust, clock, events, log: logs('mesh') },
+    reachPeer: (hostIds) => mesh.reach(hostIds),
+    onTrusted: (id) => {
+      mesh.renewUntrusted(id);
+    },
+  });
   const peerTransport = (peer: ServerAddress, { accept, classic }: PeerOptions): LinkTransport => {
     if (!peer.isHttp) return customTransport(peer, accept?.nonFinite ?? false, custom);
     // The test kit connects relays in memory, without sessions.
@@ -418,8 +429,14 @@ function makeParts(
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
     ...{ http, customEndpoint, programServer, status, work, recorder, commands, services, recentLogs },
-    ...{ node, trust, isOnDisk: fakes === undefined },
+    ...{ node, trust, peering, isOnDisk: fakes === undefined },
   };
+}
+
+/** Throws a RelayError CONFIG_INVALID if certificates decide about peers and there is no authority for them. */
+function requireAuthority({ trust, tls }: Options): void {
+  if (trust === 'ca' && tls?.caFile === undefined)
+    throw new RelayError('CONFIG_INVALID', "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays");
 }
 
 interface TokenParts {
@@ -474,7 +491,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recorder, commands, services, recentLogs, node, trust } = parts;
+  const { http, customEndpoint, programServer, work, recorder, commands, services, recentLogs, node, trust, peering } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -516,7 +533,10 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       trust.keepPins((url) => mesh.names.includes(url));
       await mesh.start(identity.get().hostId);
     },
-    stop: () => mesh.stop(),
+    stop: () => {
+      peering.stop();
+      return mesh.stop();
+    },
     stopTimeoutMs: drainTimeoutMs,
   });
   await steps.start({

@@ -9,7 +9,7 @@ import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from '
 import type { AnswerHead } from './errors.ts';
 import { skipContinue } from './interim-responses.ts';
 import { httpPool } from './http-pool.ts';
-import type { CompleteClientOptions, ServerUrl } from './options.ts';
+import type { ClientTlsOptions, CompleteClientOptions, ServerUrl } from './options.ts';
 
 /** A response with status 200 whose media type may be XML-RPC, or missing. */
 export interface HttpResponse {
@@ -199,12 +199,16 @@ export class Connection {
     const { Pool, buildConnector } = await httpPool();
     const { localAddress, lookup, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
     const socketPath = options.socketPath ?? this.#server.socketPath;
-    const connect = buildConnector({
-      ...(tls as object),
-      timeout: connectTimeoutMs,
-      ...(socketPath === undefined ? {} : { socketPath }),
-      ...(lookup === undefined ? {} : { lookup: lookupBy(lookup) }),
-    });
+    const connectorFor = (certificates: ClientTlsOptions): ReturnType<typeof buildConnector> =>
+      buildConnector({
+        ...(certificates as object),
+        timeout: connectTimeoutMs,
+        ...(socketPath === undefined ? {} : { socketPath }),
+        ...(lookup === undefined ? {} : { lookup: lookupBy(lookup) }),
+      });
+    // A connector remembers TLS sessions, so there is one for each set of certificates.
+    let certificates = tls();
+    let connect = connectorFor(certificates);
     return new Pool(this.#server.origin, {
       pipelining: 1,
       connections: options.maxConnections,
@@ -216,6 +220,8 @@ export class Connection {
       // Servers cannot prolong it.
       keepAliveMaxTimeout: options.keepAliveMs,
       connect: (target, callback) => {
+        const current = tls();
+        if (current !== certificates) [certificates, connect] = [current, connectorFor(current)];
         connect(target, (...[error, socket]) => {
           if (error) callback(error, null);
           else {

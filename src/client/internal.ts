@@ -2,4 +2,4 @@
 export { answerHeadOf, connectionError, mayHaveArrived, RemoteFault } from './errors.ts';
 export { XmlRpcClient } from './xmlrpc-client.ts';
 export { readServerUrl } from './options.ts';
-export type { ClientOptions } from './options.ts';
+export type { ClientOptions, ClientTlsOptions } from './options.ts';

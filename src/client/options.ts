@@ -21,7 +21,8 @@ export interface ClientTlsOptions {
 export interface ClientOptions {
   /** Sent as `Authorization: Bearer`, instead of the user and password in the URL, which are sent as Basic. Default: none. */
   readonly token?: string | undefined;
-  readonly tls?: ClientTlsOptions | undefined;
+  /** A function is called for each new connection, so that renewed certificates are used. Default: none. */
+  readonly tls?: ClientTlsOptions | (() => ClientTlsOptions) | undefined;
   /** Path of a unix socket to connect to instead of the host in the URL. Default: none. */
   readonly socketPath?: string | undefined;
   /**
@@ -71,7 +72,7 @@ export interface ClientOptions {
 /** The completed options. */
 export interface CompleteClientOptions {
   readonly token: string | undefined;
-  readonly tls: ClientTlsOptions;
+  readonly tls: () => ClientTlsOptions;
   readonly socketPath: string | undefined;
   readonly lookup: ((hostname: string) => Promise<readonly string[]>) | undefined;
   readonly localAddress: string | undefined;
@@ -107,13 +108,14 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
     throw new RelayError('CONFIG_INVALID', 'token: expected 1 to 4096 visible ASCII characters without spaces', {
       data: { option: 'token' },
     });
+  const tls = typeof options.tls === 'object' ? options.tls : {};
   const timeoutMs = whole('timeoutMs', 10_000, MAX_MS);
   const connectTimeoutMs = whole('connectTimeoutMs', timeoutMs, MAX_MS);
   const headersTimeoutMs = whole('headersTimeoutMs', timeoutMs, MAX_MS);
   const bodyTimeoutMs = whole('bodyTimeoutMs', timeoutMs, MAX_MS);
   return {
     token: options.token,
-    tls: options.tls ?? {},
+    tls: typeof options.tls === 'function' ? options.tls : () => tls,
     socketPath: options.socketPath,
     lookup: options.lookup,
     localAddress: options.localAddress,

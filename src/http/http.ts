@@ -1,6 +1,7 @@
 /** The HTTP server of a relay: checks each request, finds its caller, and passes it to the endpoint that answers it. */
 import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
+import type { SecureContextOptions } from 'node:tls';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Lockout, credentialCheck } from '../access/access.ts';
 import type { Principal, SessionCall, TokenSource } from '../access/access.ts';
@@ -38,7 +39,7 @@ import { makeServer } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
 import type { RecordedFrames } from './recording-endpoints.ts';
 import type { UnitBodies } from './work-endpoints.ts';
-import { TlsWatch, tlsSignature } from './tls.ts';
+import { TlsWatch, readTls, tlsSignature } from './tls.ts';
 import { WrongScheme } from './wrong-scheme.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
@@ -50,7 +51,7 @@ export type { UnitBodies } from './work-endpoints.ts';
 export { ProgramServer } from './program-server.ts';
 export type { ProgramToken } from './program-server.ts';
 export type { Bound } from './listeners.ts';
-export { readTls } from './tls.ts';
+export { clientTls, readTls } from './tls.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -117,6 +118,7 @@ export class HttpServer {
   readonly #certificates: TlsWatch | undefined;
   readonly #plainCalls: PlainCalls | undefined;
   readonly #stopping = new AbortController();
+  #tls: SecureContextOptions | undefined;
   #checkHost: HostCheck;
   #isTrusted: IsTrusted;
   #isOpen = false;
@@ -128,8 +130,10 @@ export class HttpServer {
     const { options, dispatcher, addresses, about, health, work, recordings, tokens, logs, clock, date } = parts;
     // Taken before the files are read, so that a change in between is noticed.
     const certificates = options.tls ? tlsSignature(options.tls) : '';
+    this.#tls = options.tls && readTls(options.tls);
     this.#server = makeServer(
       options,
+      this.#tls,
       (request, reply, rejection) => this.#reject(request, reply, rejection),
       (socket) => {
         wrongScheme.onTls(socket);
@@ -140,7 +144,10 @@ export class HttpServer {
     const wrongScheme = new WrongScheme(log, clock);
     if (options.tls) wrongScheme.watch(server, options.requestTimeoutMs);
     if (options.tls && server instanceof SecureServer) {
-      const apply = server.setSecureContext.bind(server);
+      const apply = (context: SecureContextOptions): void => {
+        server.setSecureContext(context);
+        this.#tls = context;
+      };
       this.#certificates = new TlsWatch(options.tls, certificates, apply, clock, log);
     }
     this.#checkHost = this.#hostCheckFor(options);
@@ -178,6 +185,11 @@ export class HttpServer {
       },
     });
     this.#handles.watch(server);
+  }
+
+  /** The certificate, key and authorities in use, another object after each change; undefined over HTTP. */
+  get tls(): SecureContextOptions | undefined {
+    return this.#tls;
   }
 
   get scheme(): 'http' | 'https' {

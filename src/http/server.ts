@@ -1,19 +1,24 @@
 /** Makes the Fastify server: its limits and time-outs, and the answers to what Node cannot parse as HTTP. */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import Fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import type { Rejection } from './rejection.ts';
 import type { HttpOptions } from './options.ts';
-import { readTls } from './tls.ts';
 import { isUploading } from './streamed-bodies.ts';
 import { TLS_TO_PLAIN, isTlsHandshake } from './wrong-scheme.ts';
 
 /** Sends a rejection in the format of the endpoint that was asked. */
 type Reject = (request: FastifyRequest, reply: FastifyReply, refusal: Rejection) => unknown;
 
-/** `onTls` is called for a TLS handshake on an HTTP port. Throws a RelayError CONFIG_INVALID if the TLS files are invalid. */
-export function makeServer(options: HttpOptions, reject: Reject, onTls: (socket: Socket) => void): FastifyInstance {
+/** `certificates`: what the TLS files hold. `onTls` is called for a TLS handshake on an HTTP port. */
+export function makeServer(
+  options: HttpOptions,
+  certificates: SecureContextOptions | undefined,
+  reject: Reject,
+  onTls: (socket: Socket) => void,
+): FastifyInstance {
   const node = {
     // Also set here: Node's limit for the headers follows it.
     requestTimeout: options.requestTimeoutMs,
@@ -45,7 +50,7 @@ export function makeServer(options: HttpOptions, reject: Reject, onTls: (socket:
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
   };
   if (!tls) return withAllHeaders(Fastify({ ...settings, http: node }));
-  const https = { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...clientCertificate };
+  const https = { ...node, handshakeTimeout: options.requestTimeoutMs, ...certificates, ...clientCertificate };
   const server = withAllHeaders(Fastify({ ...settings, https } as FastifyServerOptions));
   // Nothing can be written before the handshake ends, and pending data would keep the socket open for ever.
   server.server.prependListener('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());

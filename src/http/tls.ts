@@ -1,6 +1,6 @@
 /** The certificate and key of HTTPS, read from files at the start and again when they change. */
 import { readFileSync, statSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, rootCertificates } from 'node:tls';
 import type { SecureContextOptions } from 'node:tls';
 import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
@@ -106,5 +106,43 @@ function read(option: string, file: string): Buffer {
   } catch (error) {
     if (RelayError.is(error)) throw error;
     return fail(`cannot be read: ${reasonOf(error)}`, error);
+  }
+}
+
+/**
+ * What a link to another relay shows and believes, from the certificates of this one: it shows the same certificate, and believes the
+ * authorities in `tls.caFile`; unless `onlyOwn`, also those that Node knows. Returns the same object as long as nothing changes.
+ */
+export function clientTls(current: () => SecureContextOptions | undefined, onlyOwn: boolean): () => ClientTls {
+  let from: SecureContextOptions | undefined;
+  let made: ClientTls = {};
+  return () => {
+    const now = current();
+    if (now !== from) {
+      from = now;
+      made = now === undefined ? {} : { cert: now.cert as Buffer, key: now.key as Buffer, ca: authorities(now.ca as Buffer | undefined, onlyOwn) };
+    }
+    return made;
+  };
+}
+
+/** Certificate, key and authorities of a client, PEM. */
+export interface ClientTls {
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  /** Undefined: those that Node knows. */
+  readonly ca?: readonly (string | Buffer)[] | undefined;
+}
+
+/** Node does not add its own authorities to given ones. */
+function authorities(own: Buffer | undefined, onlyOwn: boolean): readonly (string | Buffer)[] | undefined {
+  if (own === undefined) return undefined;
+  if (onlyOwn) return [own];
+  const extra = process.env.NODE_EXTRA_CA_CERTS;
+  try {
+    return [own, ...rootCertificates, ...(extra === undefined ? [] : [readFileSync(extra)])];
+  } catch {
+    // Node warns about it at its start.
+    return [own, ...rootCertificates];
   }
 }

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { RelayError, reasonOf } from '../core/core.ts';
 import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
 import { XmlRpcClient, answerHeadOf } from '../client/internal.ts';
+import type { ClientTlsOptions } from '../client/internal.ts';
 import type { ServerAddress } from './server-address.ts';
 import type { LinkTransport } from './link.ts';
 import type { ServerAnswer } from './verdict.ts';
@@ -28,12 +29,13 @@ export class HttpLinkTransport implements LinkTransport {
 
   /**
    * `listenAddress` returns the canonical address that our server is bound to; it is called at each connection, since links are made
-   * before the server.
+   * before the server. `tls` returns our certificate and the authorities for a new connection, the same object as long as nothing changed.
    */
   constructor(
     private readonly server: ServerAddress,
     private readonly listenAddress: () => string,
     private readonly timeoutMs: number,
+    private readonly tls?: () => ClientTlsOptions,
   ) {}
 
   async post(body: Uint8Array): Promise<ServerAnswer> {
@@ -87,6 +89,7 @@ export class HttpLinkTransport implements LinkTransport {
       localAddress: this.#localAddress(),
       timeoutMs: this.timeoutMs,
       maxResponseBytes: MAX_RESPONSE_BYTES,
+      tls: this.tls,
       lookup,
     });
   }

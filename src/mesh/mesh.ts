@@ -157,6 +157,12 @@ export class Mesh {
     }
   }
 
+  /** Makes the links to this node say hello again where it did not trust this relay before. */
+  renewUntrusted(node: string): void {
+    for (const { transport } of this.#peers)
+      if (transport instanceof ProvenTransport && transport.proof.node === node && transport.proof.answer !== 'trusted') transport.renew();
+  }
+
   /** Ends the links to these URLs that the configuration does not list, and makes the other ones say hello again. */
   async dismiss(urls: readonly string[]): Promise<void> {
     for (const peer of this.#peers.filter(({ address }) => urls.includes(address.name))) {

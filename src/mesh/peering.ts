@@ -54,6 +54,8 @@ export interface PeeringParts {
   readonly log: Pick<Log, 'error' | 'warn'>;
   /** Says hello to the configured peer with one of these host_ids, if it has never been reached. Never rejects. */
   readonly reachPeer: (hostIds: readonly string[]) => Promise<void>;
+  /** Makes the links to this node, which trusts this relay now, say hello again if it did not before. */
+  readonly onTrusted: (node: string) => void;
 }
 
 /** A session that another relay began. */
@@ -85,10 +87,12 @@ const MAX_STRANGERS = 128;
 const MAX_SESSIONS_OF_NODE = 4;
 const MAX_HALF_HELLOS = 256;
 const HALF_HELLO_MS = 10_000;
-// A hello costs about half a millisecond; this allows a machine with many relays to restart, and bounds a stranger to a few percent of a core.
-const HELLO_RATE = { perSecond: 20, burst: 200 };
+// The two calls of a hello cost about half a millisecond; a machine with dozens of relays may restart, and a stranger takes less than 1 % of a
+// core.
+const HELLO_RATE = { perSecond: 10, burst: 100 };
 // Instances that were reported as copies already.
 const MAX_REPORTED = 1000;
+const UNLISTED_MS = 3_000;
 const NO_EXPORTER = Buffer.alloc(0);
 const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 const REFUSING_FAULTS: ReadonlySet<number> = new Set([401, 403, -32602]);
@@ -103,6 +107,8 @@ export class Peering {
   /** Why nodes are copied, until they are told. */
   readonly #copies = new Map<string, string>();
   readonly #reported = new Set<string>();
+  /** Cancels the report about a peer that does not trust us, by URL. */
+  readonly #unlisted = new Map<string, () => void>();
 
   constructor(parts: PeeringParts) {
     this.#parts = parts;
@@ -191,6 +197,8 @@ export class Peering {
     const isTrusted = verdict.kind === 'trusted';
     const hasCredential = isTrusted && verdict.how !== 'pinned' && verdict.how !== 'approved';
     this.#addSession({ keys, node: id, epoch, instance, hostIds, hasCredential, isPeer: isTrusted, last: 0 });
+    // It has pinned us before it called.
+    if (isTrusted) this.#parts.onTrusted(id);
     if (isTrusted) events.emit({ type: 'peer.proven', peer: address, node: id, nick: clean(nick, 64), how: verdict.how });
     else if (verdict.kind === 'pending')
       events.emit({ type: 'peer.pending', node: id, nick: clean(nick, 64), address, code: verdict.pending.code });
@@ -284,8 +292,25 @@ export class Peering {
     if (decided.copied !== '') events.emit({ type: 'peer.copied', node: own.id, nick: own.nick, peer: url, reason: clean(decided.copied, 500) });
     if (decided.answer === 'refused') throw new RelayError('FORBIDDEN', `it refuses this relay: ${clean(decided.reason, 500)}`);
     const reason = clean(decided.reason, 500);
-    if (decided.answer !== 'trusted') events.emit({ type: 'peer.unlisted', peer: url, node: id, nick, reason });
+    this.#reportUnlisted(url, decided.answer === 'trusted' ? undefined : { type: 'peer.unlisted', peer: url, node: id, nick, reason });
     return { kind: 'proven', session: { session: 'proven', keys, node: id, nick, answer: decided.answer, reason, hostIds } };
+  }
+
+  /** Reports that a peer does not trust us, unless that changes soon: of two relays that start together one is reached first. */
+  #reportUnlisted(url: string, event: PeerEvent | undefined): void {
+    this.#unlisted.get(url)?.();
+    this.#unlisted.delete(url);
+    if (!event) return;
+    const cancel = this.#parts.clock.after(UNLISTED_MS, () => {
+      this.#unlisted.delete(url);
+      this.#parts.events.emit(event);
+    });
+    this.#unlisted.set(url, cancel);
+  }
+
+  stop(): void {
+    for (const cancel of this.#unlisted.values()) cancel();
+    this.#unlisted.clear();
   }
 
   /** The server does not know `relay.hello`, or cannot answer now. A relay that has proved its key before never counts as classic. */

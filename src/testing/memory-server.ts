@@ -31,6 +31,7 @@ let relays = 0;
 /** Replaces the HttpServer of one relay, without binding a port. */
 export class MemoryServer implements HttpServerPort {
   readonly scheme = 'http';
+  readonly tls = undefined;
   readonly bound: Endpoint;
   readonly listening = [];
   #endpoint: RpcEndpoint<Request> | undefined;

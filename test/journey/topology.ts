@@ -18,18 +18,22 @@ export async function onAddresses(...hosts: string[]): Promise<ListenAddress[]> 
   return Promise.all(hosts.map(async (host) => ({ host, port: (await freePorts(1, host))[0]! })));
 }
 
-/** Starts a relay at each address; `neighbours` returns the indexes of the relays that it is linked to. */
+/** Starts a relay at each address, and waits until all links are up; `neighbours` returns the indexes of the relays that it is linked to. */
 export async function startLinked(
   t: ExecutionContext,
   addresses: readonly ListenAddress[],
   neighbours: (index: number) => readonly number[],
 ): Promise<TestRelay[]> {
   const url = (index: number): string => `http://${addresses[index]!.host}:${addresses[index]!.port}`;
-  return Promise.all(
+  const relays = await Promise.all(
     addresses.map((address, index) =>
       startRelay(t, { ...address, peers: neighbours(index).map(url), drainMs: 2000, retry: { minMs: 5, maxMs: 20 } }),
     ),
   );
+  // Otherwise the first dicts take whichever path is there first.
+  const up = { role: 'peer', state: { type: 'up' } } as const;
+  await Promise.all(relays.flatMap((relay, index) => neighbours(index).map((other) => relay.seen.event('link.state', { ...up, name: url(other) }))));
+  return relays;
 }
 
 /** The `data` of every dict that a relay's recorder received. */
