@@ -7,7 +7,7 @@ import { clean, quoted, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { optionsOf } from './find-relay.ts';
-import { filesOf, LANGUAGES, WORK, planPlugin, put, requireNew } from './scaffold.ts';
+import { filesOf, LANGUAGES, WORK_LANGUAGES, planPlugin, put, requireNew } from './scaffold.ts';
 import type { Language, NewPlugin } from './scaffold.ts';
 import { toJson } from './values.ts';
 
@@ -22,7 +22,7 @@ interface NewFlags {
 
 const MORE = `
 co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. --lang javascript writes spam.mjs.
---kind work writes one that does units of work (co2 work). Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
+--kind work writes one that does units of work (co2 work), in TypeScript, Python or sh. Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -40,10 +40,15 @@ export function addNewCommand(program: Command): void {
 }
 
 async function write(name: string, flags: NewFlags): Promise<void> {
-  if (flags.kind === 'work' && flags.lang !== 'typescript')
-    throw new RelayError('CONFIG_INVALID', '--kind work: there is a template in TypeScript only; docs/work.md has a program in Python');
-  const language = flags.kind === 'work' ? WORK : LANGUAGES[flags.lang];
-  if (!language) throw new RelayError('CONFIG_INVALID', `--lang: unknown language '${clean(flags.lang, 40)}'`);
+  const languages = flags.kind === 'work' ? WORK_LANGUAGES : LANGUAGES;
+  const language = languages[flags.lang];
+  if (!language) {
+    const known = Object.keys(languages).join(', ');
+    throw new RelayError(
+      'CONFIG_INVALID',
+      `--kind ${flags.kind}: there is no template in '${clean(flags.lang, 40)}'; choose one of ${known}`,
+    );
+  }
   const directory = await directoryOf(language, flags);
   const { findFiles, nameModules } = await import('../plugin-host/plugin-host.ts');
   const existing = language.directory === 'plugins' && existsSync(directory) ? await findFiles(directory) : [];
@@ -62,7 +67,8 @@ async function directoryOf({ directory }: Language, { dir, config }: NewFlags): 
   return (await optionsOf(config === undefined ? {} : { config })).pluginsDir;
 }
 
-function printResult({ module }: NewPlugin, language: Language, files: readonly string[], { json, dir }: NewFlags): void {
+function printResult({ module }: NewPlugin, language: Language, files: readonly string[], flags: NewFlags): void {
+  const { json, dir } = flags;
   const co2 = commandName();
   const [file = '', test = ''] = files;
   const testCommand = language.test(test, co2);
@@ -75,21 +81,21 @@ function printResult({ module }: NewPlugin, language: Language, files: readonly 
   const steps = [
     ...(isProgram ? [`requires: apt-get install ${language.packages.join(' ')}`] : []),
     `test it:  ${testCommand}`,
-    ...(isProgram ? programSteps(module, language, file) : []),
+    ...(isProgram ? programSteps(module, language, file, flags.kind === 'work' ? ' --call' : '') : []),
     `run it:   ${start}`,
-    language === WORK
+    flags.kind === 'work'
       ? `try it:   echo one two | ${co2} work submit ${module}:count --payload - --follow`
       : `call it:  ${co2} call ${module}.add 2 3`,
   ];
   process.stdout.write(`wrote ${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}\n${steps.join('\n')}\n`);
 }
 
-function programSteps(module: string, { build, send }: Language, file: string): readonly string[] {
+function programSteps(module: string, { build, send }: Language, file: string, more: string): readonly string[] {
   const { command, exec } = build?.(file) ?? { exec: file };
   const [option, member] = send ? [` --send '${JSON.stringify(send)}'`, `, send: ${inTypeScript(send)}`] : ['', ''];
   return [
     ...(command === undefined ? [] : [`build it: ${command}`]),
-    `check it: ${commandName()} check-plugin --name ${module}${option} ./${exec}`,
+    `check it: ${commandName()} check-plugin --name ${module}${option}${more} ./${exec}`,
     `add it to config.ts:  programs: [{ name: '${module}', exec: './${exec}'${member} }]`,
   ];
 }

@@ -34,6 +34,22 @@ const TYPESCRIPT: Language = {
   test: (file, co2) => `${co2} test ${file}`,
 };
 
+const PYTHON: Language = {
+  template: 'python',
+  files: ['spam.py', 'spam_test.py'],
+  directory: 'programs',
+  packages: ['python3'],
+  test: (file) => `python3 ${file}`,
+};
+
+const SHELL: Language = {
+  template: 'shell',
+  files: ['spam.sh', 'spam_test.sh'],
+  directory: 'programs',
+  packages: ['curl'],
+  test: (file) => `sh ${file}`,
+};
+
 /** The languages by the value of `--lang`. */
 export const LANGUAGES: Readonly<Record<string, Language>> = {
   typescript: TYPESCRIPT,
@@ -44,13 +60,7 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
     packages: [],
     test: (file, co2) => `${co2} test ${file}`,
   },
-  python: {
-    template: 'python',
-    files: ['spam.py', 'spam_test.py'],
-    directory: 'programs',
-    packages: ['python3'],
-    test: (file) => `python3 ${file}`,
-  },
+  python: PYTHON,
   perl: {
     template: 'perl',
     files: ['spam.pl', 'spam.t'],
@@ -100,17 +110,15 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
     packages: ['default-jdk-headless'],
     test: (file) => `java ${file}`,
   },
-  sh: {
-    template: 'shell',
-    files: ['spam.sh', 'spam_test.sh'],
-    directory: 'programs',
-    packages: ['curl'],
-    test: (file) => `sh ${file}`,
-  },
+  sh: SHELL,
 };
 
-/** A plugin that does work (`--kind work`), in the only language that has a template for it. */
-export const WORK: Language = { ...TYPESCRIPT, template: 'typescript-work' };
+/** The languages of plugins that do work (`--kind work`), by the value of `--lang`. */
+export const WORK_LANGUAGES: Readonly<Record<string, Language>> = {
+  typescript: { ...TYPESCRIPT, template: 'typescript-work' },
+  python: { ...PYTHON, template: 'python-work' },
+  sh: { ...SHELL, template: 'shell-work' },
+};
 
 /** A plugin to create. */
 export interface NewPlugin {

@@ -55,7 +55,7 @@ test.serial('a new plugin for work compiles in strict mode, passes its test and 
   const done = await runCo2(t, { args: [...command.split(' '), '--url', relay.url], cwd, input: 'one two' }).exit;
   t.deepEqual(done.stdout, ['{"line":"one two","words":2}']);
   const refused = await make(t, cwd, 'ham/other', '--kind', 'work', '--lang', 'c');
-  t.regex(refused.stderr.join(), /--kind work: there is a template in TypeScript only/);
+  t.regex(refused.stderr.join(), /--kind work: there is no template in 'c'; choose one of typescript, python, sh/);
 });
 
 test.serial('a new plugin in plain JavaScript passes its test and answers calls, with help, in a relay', async (t) => {

@@ -107,3 +107,41 @@ async function runs(t: ExecutionContext, cwd: string, line: string): Promise<voi
   t.not(byHand.code, 0);
   t.deepEqual(byHand.stderr, ["ham.my_spam is a satellite that co2-relay starts: add it to 'programs' in config.ts"]);
 }
+
+for (const [language, [right, wrong], result] of [
+  ['python', ["'words': len(", "'words': 1 + len("], { line: 'one two', words: 2 }],
+  ['sh', ['print NF, $0', 'print NR, $0'], '2 one two\n'],
+] as const) {
+  test.serial(
+    `${language}: a new program that works passes its test and the checks, runs in a relay, and its test detects a bug`,
+    async (t) => {
+      const cwd = pluginsDir(t, {});
+      const made = await runCo2(t, { args: ['new', 'plugin', 'ham/my-spam', '--kind', 'work', '--lang', language], cwd }).exit;
+      t.is(made.code, 0, made.stderr.join('\n'));
+      const testLine = step(made.stdout, 'test it:');
+      const passed = await shell(t, cwd, testLine);
+      t.is(passed.code, 0, [...passed.stdout, ...passed.stderr].join('\n'));
+      const checked = await shell(t, cwd, step(made.stdout, 'check it:'));
+      t.is(checked.code, 0, checked.stdout.join('\n'));
+      t.true(
+        checked.stdout.some((line) => /^ok\s+plugin\.cancel ends its work/.test(line)),
+        checked.stdout.join('\n'),
+      );
+      t.regex(checked.stdout.at(-1) ?? '', /^\d+ passed/);
+
+      writeFileSync(join(cwd, 'config.ts'), `export default { ${step(made.stdout, 'add it to config.ts:')} };\n`);
+      const relay = await startCo2(t, { cwd });
+      await relay.call('work.submit', { type: 'ham.my_spam:count', payload: 'one two', id: 'u1' });
+      t.like(await relay.call('work.status', { unit: 'u1', waitMs: 20_000 }), { state: 'succeeded' });
+      const { items } = (await relay.call('work.results', { unit: 'u1' })) as { items: readonly unknown[] };
+      const [first] = items;
+      t.deepEqual(Buffer.isBuffer(first) ? first.toString() : { ...(first as object) }, result);
+
+      const source = join(cwd, /wrote ([^ ,]+)/.exec(made.stdout[0] ?? '')?.[1] ?? '');
+      const before = readFileSync(source, 'utf8');
+      t.true(before.includes(right));
+      writeFileSync(source, before.replace(right, wrong));
+      t.not((await shell(t, cwd, testLine)).code, 0);
+    },
+  );
+}
