@@ -1,6 +1,6 @@
 /** The commands that query a running relay. Modules that only one command needs are loaded when it runs. */
 import { InvalidArgumentError } from 'commander';
-import type { Command } from 'commander';
+import type { Command, CommandOptions } from 'commander';
 import { RemoteFault } from '../client/internal.ts';
 import { clean, RelayError, suggest } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
@@ -58,7 +58,6 @@ const EXIT_CODES = `
 Exit codes: 0 success, 1 a fault or another failure, 2 invalid usage, 3 no relay answers.`;
 
 const SATELLITE_COLUMNS = ['nick', 'addr', 'host_id', 'ping_current', 'ping_avg', 'ping_count', 'ping_fails', 'ctime'];
-const PEER_COLUMNS = ['peer', 'state', 'down_ms', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped', 'last_error'];
 
 /** Adds the commands. */
 export function addClientCommands(program: Command): void {
@@ -117,13 +116,6 @@ function addOperation(program: Command): void {
       const { status } = await import('./status.ts');
       await status(flags);
     });
-  client(program, 'peers', 'list the peer relays and the state of their links').action((flags: TargetFlags) =>
-    callAndPrint(
-      flags,
-      (call) => call('relay.get_peers'),
-      (value) => toTable(value, PEER_COLUMNS),
-    ),
-  );
   client(program, 'satellites', 'list the remote satellites').action((flags: TargetFlags) =>
     callAndPrint(
       flags,
@@ -225,8 +217,8 @@ function reloadText(value: Value): string {
 }
 
 /** Adds a command with the flags, help and errors that all client commands share. */
-export function client(program: Command, usage: string, description: string, more = ''): Command {
-  return addTargetOptions(prepare(program.command(usage)).description(description)).addHelpText(
+export function client(program: Command, usage: string, description: string, more = '', options: CommandOptions = {}): Command {
+  return addTargetOptions(prepare(program.command(usage, options)).description(description)).addHelpText(
     'after',
     `${more}${MORE_OPTIONS}${EXIT_CODES}`,
   );

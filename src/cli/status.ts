@@ -63,7 +63,7 @@ function dictsText(now: Value | undefined, before: Value | undefined): string {
   return COUNTERS.map((name) => `${numberOf(counts[name])} ${name.replace('_', ' ')}${rate(name)}`).join(', ');
 }
 
-function peerText({ peer, state, down_ms: downMs, waiting, forwarded, refused, dropped, last_error: error }: Dict): string {
+function peerText({ peer, state, down_ms: downMs, waiting, forwarded, refused, dropped, last_error: error, ...more }: Dict): string {
   const since = numberOf(downMs) > 0 ? ` since ${durationOf(numberOf(downMs))}` : '';
   const counts = [
     `${numberOf(forwarded)} forwarded`,
@@ -72,7 +72,15 @@ function peerText({ peer, state, down_ms: downMs, waiting, forwarded, refused, d
     ...some(dropped, 'dropped'),
   ];
   const why = since === '' || textOf(error) === '' ? '' : `: ${textOf(error)}`;
-  return `${textOf(peer)}  ${textOf(state)}${since}, ${counts.join(', ')}${why}`;
+  return `${textOf(peer)}  ${textOf(state)}${since}${identityText(more)}, ${counts.join(', ')}${why}`;
+}
+
+/** `, proven b (xeb3jf4y…)`; nothing for a relay of an older version, which does not say. */
+function identityText({ session, nick, node, trusts_us: trustsUs, reason }: Dict): string {
+  if (session === 'classic') return ', trusted by address';
+  if (session !== 'proven') return '';
+  const doubt = trustsUs === true ? '' : `, does not trust us (${textOf(reason)})`;
+  return `, proven ${textOf(nick)} (${textOf(node).slice(0, 8)}…)${doubt}`;
 }
 
 function pluginLines(plugins: readonly Dict[]): readonly string[] {

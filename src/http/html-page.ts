@@ -35,7 +35,7 @@ const FACTS: ReadonlyMap<string, string> = new Map([
 ]);
 // Other parts of the page show these fields.
 const NO_FACTS: ReadonlySet<string> = new Set(['host', 'port', 'plugins', 'server_time']);
-const GOOD: ReadonlySet<string> = new Set(['ready', 'busy', 'up']);
+const GOOD: ReadonlySet<string> = new Set(['ready', 'busy', 'up', 'proven']);
 const BAD: ReadonlySet<string> = new Set([
   'failed',
   'not-loaded',
@@ -101,9 +101,9 @@ function factsCard(properties: NonNullable<PageContent['properties']>, { origin 
 function stateCards({ overview, plugins, satellites }: PageContent): string[] {
   const cards: string[] = [];
   if (overview) {
-    const peers = overview.peers.map(({ name, state }) => [escaped(name), badge(state)]);
+    const peers = overview.peers.map(({ name, state, session, node }) => [escaped(name), badge(state), badge(session), escaped(node)]);
     const none = 'This relay forwards to no other relay. List some in <code>peers</code>.';
-    cards.push(...stateCard('Peers', ['Relay', 'State'], peers, none));
+    cards.push(...stateCard('Peers', ['Relay', 'State', 'Identity', 'Node'], peers, none));
     const known = new Map(plugins?.map((plugin) => [plugin.name, plugin]));
     const rows = overview.plugins.map(({ name, kind, state, isOlder }) => {
       const more = known.get(name);

@@ -141,6 +141,8 @@ const ofPeers =
   ({ mesh }: Snapshot): readonly Sample[] =>
     mesh.peers.map((peer) => [read(peer), { peer: peer.peer }]);
 
+const SESSIONS = ['proven', 'classic', 'none'] as const;
+
 const PEERS: readonly Metric[] = [
   gauge(
     'co2_peer_state',
@@ -148,6 +150,13 @@ const PEERS: readonly Metric[] = [
     ['peer', 'state'],
     ({ mesh }) =>
       mesh.peers.flatMap(({ peer, state: current }) => PEER_STATES.map((state): Sample => [state === current ? 1 : 0, { peer, state }])),
+  ),
+  gauge(
+    'co2_peer_session',
+    '1 for what a peer has proved, 0 for the others. proven: it has proved its key; classic: it cannot, and is trusted by its address; none: no hello has succeeded yet.',
+    ['peer', 'session'],
+    ({ mesh }) =>
+      mesh.peers.flatMap(({ peer, proof }) => SESSIONS.map((session): Sample => [session === proof.session ? 1 : 0, { peer, session }])),
   ),
   counter(
     'co2_peer_forwarded_total',

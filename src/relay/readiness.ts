@@ -25,7 +25,14 @@ const NOT_READY: ReadonlySet<PluginState['type']> = new Set(['failed', 'not-load
 /** What is seen of a relay at first sight: names and states, without causes. */
 export interface Overview {
   readonly isReady: boolean;
-  readonly peers: readonly { readonly name: string; readonly state: MeshStatus['peers'][number]['state'] }[];
+  readonly peers: readonly {
+    readonly name: string;
+    readonly state: MeshStatus['peers'][number]['state'];
+    /** `proven`, `classic` or `none`. */
+    readonly session: string;
+    /** Name and id of the node; empty if it has proved nothing. */
+    readonly node: string;
+  }[];
   readonly plugins: readonly { readonly name: string; readonly kind: string; readonly state: string; readonly isOlder: boolean }[];
 }
 
@@ -38,7 +45,10 @@ interface Parts {
 export function overviewOf(parts: Parts): Overview {
   return {
     isReady: reasonsAgainst(parts).length === 0,
-    peers: parts.mesh.peers.map(({ peer: name, state }) => ({ name, state })),
+    peers: parts.mesh.peers.map(({ peer: name, state, proof }) => ({
+      ...{ name, state, session: proof.session },
+      node: proof.node === '' ? '' : `${proof.nick} ${proof.node}`,
+    })),
     plugins: parts.plugins.plugins.map(({ name, kind, state, reloadError }) => ({
       ...{ name, kind, state: state.type },
       isOlder: reloadError !== undefined,

@@ -143,7 +143,7 @@ function contentOf(text: string): PageContent {
   ];
   const overview = {
     isReady: true,
-    peers: [{ name: text, state: 'up' }],
+    peers: [{ name: text, state: 'up', session: text, node: text }],
     plugins: [{ name: text, kind: text, state: text, isOlder: true }],
   } as const;
   const plugins = [{ name: text, reason: text, restarts: 1, waiting: 1, last_error: text, reload_error: text }];

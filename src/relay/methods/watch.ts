@@ -18,7 +18,8 @@ const EVENTS = [
   ...['plugin.state', 'plugin.version', 'plugin.problem', 'plugin.method_failed', 'satellite.state'],
   ...['inbox.failed', 'inbox.dropped', 'inbox.dead-letter'],
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
-  ...['work.state'],
+  ...['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending', 'peer.approved', 'peer.forgotten', 'peer.refused'],
+  ...['peer.copied', 'work.state'],
   ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
@@ -133,6 +134,24 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `${event.role} ${event.name}`, state: `lost ${event.count}`, reason: event.reason };
     case 'link.carrier':
       return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
+    case 'peer.proven':
+      return { subject: `peer ${event.peer}`, state: 'proven', reason: `node ${event.node} (${event.how})` };
+    case 'peer.pinned':
+      return { subject: `peer ${event.peer}`, state: 'pinned', reason: `node ${event.node}` };
+    case 'peer.classic':
+      return { subject: `peer ${event.peer}`, state: 'classic', reason: '' };
+    case 'peer.unlisted':
+      return { subject: `peer ${event.peer}`, state: 'does not trust this relay', reason: event.reason };
+    case 'peer.pending':
+      return { subject: `node ${event.node}`, state: 'waits for approval', reason: `code ${event.code}, from ${event.address}` };
+    case 'peer.approved':
+      return { subject: `node ${event.node}`, state: 'approved', reason: event.nick };
+    case 'peer.forgotten':
+      return { subject: `node ${event.node}`, state: 'forgotten', reason: '' };
+    case 'peer.refused':
+      return { subject: `peer ${event.peer}`, state: 'refused', reason: event.reason };
+    case 'peer.copied':
+      return { subject: `node ${event.node}`, state: 'copied', reason: event.reason };
     case 'work.state':
       return { subject: `${event.work} ${event.unit}`, state: event.state, reason: event.reason };
     case 'recording.state':

@@ -1,0 +1,106 @@
+/** `co2 peers`: lists the peers of a relay, and decides which nodes it trusts. */
+import type { Command } from 'commander';
+import { isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
+import { callAndPrint, client } from './client-commands.ts';
+import { prepare } from './command-line.ts';
+import type { TargetFlags } from './target.ts';
+import { toTable } from './values.ts';
+
+const PEER_COLUMNS = [
+  ...['peer', 'state', 'session', 'trust', 'nick', 'node', 'down_ms', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped'],
+  ...['last_error', 'reason'],
+];
+const KNOWN_COLUMNS = ['node', 'nick', 'trusted', 'approved', 'session', 'peers', 'since'];
+const PENDING_COLUMNS = ['node', 'nick', 'code', 'address'];
+
+const LIST_HELP = `
+session: proven (both sides have proved their keys), classic (a peer that cannot; it is trusted by its address) or none.
+Examples:
+  co2 peers
+  co2 peers list --nodes
+  co2 peers list --json`;
+const PAIR_HELP = `
+Both sides show the same code. Somebody who sees that it is the same approves this relay there, with co2 peers trust NODE.
+Examples:
+  co2 peers pair http://192.168.1.7:2004`;
+const TRUST_HELP = `
+co2 peers list --nodes shows the nodes that wait, with their codes.
+Examples:
+  co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o
+  co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o --no-link     accept its dicts, and send it none`;
+const FORGET_HELP = `
+Use it when a peer has another key for a good reason, such as a new state directory: its key is pinned again at the next contact.
+Examples:
+  co2 peers forget xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o
+  co2 peers forget http://192.168.1.7:2004`;
+
+interface ListFlags extends TargetFlags {
+  readonly nodes?: boolean;
+}
+
+interface TrustFlags extends TargetFlags {
+  readonly link: boolean;
+}
+
+/** Adds the command and its subcommands. */
+export function addPeerCommands(program: Command): void {
+  const peers = prepare(program.command('peers')).description('list the peer relays, and decide which relays are trusted');
+  client(peers, 'list', 'list the peer relays, the state of their links, and what they have proved', LIST_HELP, { isDefault: true })
+    .option('--nodes', 'list this node, the nodes that it knows, and those that wait for approval')
+    .action(({ nodes, ...flags }: ListFlags) =>
+      nodes === true
+        ? callAndPrint(flags, (call) => call('relay.get_trust'), nodesText)
+        : callAndPrint(
+            flags,
+            (call) => call('relay.get_peers'),
+            (value) => toTable(value, PEER_COLUMNS),
+          ),
+    );
+  client(peers, 'pair <url>', 'link to the relay at a URL, and ask it to trust this one', PAIR_HELP).action((url: string, flags: TargetFlags) =>
+    callAndPrint(flags, (call) => call('relay.pair', url), pairText),
+  );
+  client(peers, 'trust <node>', 'approve a node that waits for it', TRUST_HELP)
+    .option('--no-link', 'do not send dicts to it')
+    .action((node: string, { link, ...flags }: TrustFlags) => callAndPrint(flags, (call) => call('relay.trust', node, link), trustText));
+  client(peers, 'forget <node-or-url>', 'forget a node and its key', FORGET_HELP).action((name: string, flags: TargetFlags) =>
+    callAndPrint(flags, (call) => call('relay.forget', name), forgetText),
+  );
+}
+
+function nodesText(value: Value): string {
+  const { node, nick, epoch, trust, known = [], pending = [] } = structOf(value);
+  const lines = [`this relay is node ${textOf(node)} (${textOf(nick)}), start ${textOf(epoch)}, trust: '${textOf(trust)}'`];
+  const isSome = (list: Value): boolean => Array.isArray(list) && list.length > 0;
+  lines.push(...(isSome(known) ? ['', 'known:', toTable(known, KNOWN_COLUMNS)] : ['', 'no other node is known']));
+  if (isSome(pending)) lines.push('', 'waiting for co2 peers trust NODE:', toTable(pending, PENDING_COLUMNS));
+  return lines.join('\n');
+}
+
+function pairText(value: Value): string {
+  const { node, nick, code, answer, reason } = structOf(value);
+  const name = `node ${textOf(node)} (${textOf(nick)})`;
+  if (answer === 'trusted') return `linked to ${name}, which trusts this relay; code ${textOf(code)}`;
+  if (answer === 'pending') return `linked to ${name}, which waits for approval of this relay: compare the code ${textOf(code)} there, in co2 peers list --nodes`;
+  return `linked to ${name}, which does not trust this relay: ${textOf(reason)}. List this relay in its peers, or set trust: 'pair' there`;
+}
+
+function trustText(value: Value): string {
+  const { node, nick, peer } = structOf(value);
+  const name = `node ${textOf(node)} (${textOf(nick)})`;
+  return peer === '' ? `${name} is trusted; this relay sends it no dicts` : `${name} is trusted, and linked at ${textOf(peer)}`;
+}
+
+function forgetText(value: Value): string {
+  const { node, peers } = structOf(value);
+  const urls = Array.isArray(peers) && peers.length > 0 ? ` of ${peers.join(', ')}` : '';
+  return `forgot node ${textOf(node)}${urls}`;
+}
+
+function structOf(value: Value): Dict {
+  return isDict(value) ? value : ({} as Dict);
+}
+
+function textOf(value: Value | undefined): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
