@@ -453,9 +453,10 @@ export class Custody {
       if (!held.arrival) return [];
       this.#mark(held, id, 'in-flight');
       const { envelope, at } = held.arrival;
+      const { head, seal, payload, hops } = envelope;
       const ageMs = Math.max(0, Math.round(envelope.ageMs + this.#now - at));
       const via = [...envelope.via, this.#parts.id];
-      return [{ item: held, isBacklog, envelope: { ...envelope, hops: envelope.hops - 1, ageMs, via } }];
+      return [{ item: held, isBacklog, envelope: { head, seal, payload, hops: hops - 1, ageMs, via } }];
     });
     if (outgoing.length > 0) link.push(outgoing, this.#now);
     for (const { item } of outgoing) this.#limitCache(item);

@@ -14,6 +14,9 @@ import { sizeOf } from './message.ts';
 import type { Envelope } from './message.ts';
 import type { Ack, Frame, ProvenPeer, ReturnReason } from './ports.ts';
 
+// Round trips that are kept, one per heartbeat.
+const SAMPLES = 8;
+
 /** The state of a link. What comes before it, connecting and the proof of identity, is the part of the dialer. */
 export type LinkState =
   /** Link states are exchanged; no message is sent yet. */
@@ -64,6 +67,9 @@ export class Link<T> {
   // The clock of the neighbour in its last heartbeat, and when it came.
   #echo: { readonly at: number; readonly cameAt: number } | undefined;
   #rttMs: number | undefined;
+  // The last round trips, newest last.
+  #samples: number[] = [];
+  #lateUntil = -Infinity;
 
   // What is sent, in order. Bounded by the window.
   #inFlight: InFlight<T>[] = [];
@@ -126,6 +132,7 @@ export class Link<T> {
   /** Takes note that this node itself was late, so that the silence says nothing about the neighbour. */
   forgive(now: number): void {
     this.#heardAt = now;
+    this.#lateUntil = now;
     if (this.#state.type === 'sync') this.#state = { type: 'sync', until: now + SYNC_MS };
   }
 
@@ -155,7 +162,8 @@ export class Link<T> {
         this.#acknowledged(frame.ack, now);
         return;
       case 'beat':
-        if (frame.echo !== undefined) this.#measured(now - frame.echo - frame.heldMs);
+        // A heartbeat that was answered while this node was late measures nothing.
+        if (frame.echo !== undefined && frame.echo >= this.#lateUntil) this.#measured(now - frame.echo - frame.heldMs);
         this.#echo = { at: frame.at, cameAt: now };
         this.#acknowledged(frame.ack, now);
         return;
@@ -191,7 +199,8 @@ export class Link<T> {
   tick(now: number): void {
     const state = this.#state;
     if (state.type === 'closed') return;
-    if (now - this.#heardAt >= SILENCE_MS) this.close(`nothing was heard for ${SILENCE_MS} ms`);
+    // Written as `wakeAt` is, so that rounding cannot make the two disagree.
+    if (now >= this.#heardAt + SILENCE_MS) this.close(`nothing was heard for ${SILENCE_MS} ms`);
     else if (state.type === 'sync' && now >= state.until) this.close('link states were not exchanged in time');
     else if (state.type === 'draining' && (now >= state.until || this.#inFlight.length === 0)) this.#closeWithBye(state.reason);
     else this.#beat(now);
@@ -219,7 +228,7 @@ export class Link<T> {
 
   #beat(now: number): void {
     const oldest = this.#inFlight[0];
-    if (oldest && now - oldest.sentAt >= RESEND_MS) this.#repeat(now);
+    if (oldest && now >= oldest.sentAt + RESEND_MS) this.#repeat(now);
     if (now < this.#beatAt) return;
     this.#beatAt = now + HEARTBEAT_MS * (0.9 + 0.2 * this.#random());
     if (this.#state.type === 'sync') this.#user.syncing(this);
@@ -232,8 +241,12 @@ export class Link<T> {
     const hasGap = this.#hasGap;
     this.#hasGap = false;
     return {
-      ...{ through: this.#settled, next: this.#received + 1, hasGap },
-      ...{ returned: this.#returned, seen: this.#seenThrough, window: WINDOW_MESSAGES },
+      through: this.#settled,
+      next: this.#received + 1,
+      hasGap,
+      returned: this.#returned,
+      seen: this.#seenThrough,
+      window: WINDOW_MESSAGES,
     };
   }
 
@@ -244,12 +257,14 @@ export class Link<T> {
       return;
     }
     this.#received = number;
-    const transitMs = Math.round(this.rttMs / 2);
-    this.#user.arrived(this, number, { ...envelope, ageMs: envelope.ageMs + transitMs });
+    // The least one, since a neighbour that was suspended for a moment would make messages old that were not delayed.
+    const transitMs = this.#samples.length < 2 ? 0 : Math.floor(Math.min(...this.#samples) / 2);
+    const { head, seal, payload, hops, ageMs, via } = envelope;
+    this.#user.arrived(this, number, { head, seal, payload, hops, ageMs: ageMs + transitMs, via });
   }
 
   #acknowledged(ack: Ack, now: number): void {
-    this.#returned = this.#returned.filter(([number]) => number > ack.seen);
+    if (this.#returned.length > 0) this.#returned = this.#returned.filter(([number]) => number > ack.seen);
     this.#window = Math.min(ack.window, WINDOW_MESSAGES);
     if (ack.through > this.#seenThrough && ack.through <= this.#lastNumber) {
       const reasons = new Map(ack.returned);
@@ -295,6 +310,7 @@ export class Link<T> {
 
   #measured(ms: number): void {
     if (ms < 0) return;
+    this.#samples = [...this.#samples.slice(1 - SAMPLES), ms];
     this.#rttMs = this.#rttMs === undefined ? ms : 0.8 * this.#rttMs + 0.2 * ms;
   }
 }

@@ -98,6 +98,7 @@ class Disturbed {
 
   /** All nodes start, and get to know their neighbours: what is sent before that need not reach everybody. */
   calm(): void {
+    if (this.random.once(4)) this.world.boaster = this.random.below(this.world.places.length);
     for (const index of this.world.places.keys()) this.world.start(index);
     this.world.runUntil(this.world.now + CALM_MS);
   }
@@ -138,7 +139,7 @@ class Disturbed {
     }
     this.healedMs = world.now - begin;
     // Nothing is delivered again later on.
-    world.runUntil(world.now + 15_000);
+    world.runUntil(world.now + 5000);
   }
 
   #send(): void {

@@ -43,7 +43,14 @@ export class Oracle {
 
   submitted(from: number, submission: Submission): void {
     this.counts.submitted++;
-    this.#sent.set(submission.token, { from, submission, at: this.#parts.now(), accepted: undefined, deliveries: new Map(), reports: new Set() });
+    this.#sent.set(submission.token, {
+      from,
+      submission,
+      at: this.#parts.now(),
+      accepted: undefined,
+      deliveries: new Map(),
+      reports: new Set(),
+    });
   }
 
   effect(index: number, effect: Effect): void {

@@ -1,6 +1,6 @@
 /** A virtual network of nodes: the real machines of the mesh on a virtual clock, with links and disks that fail as they are asked to. */
 import { createHash } from 'node:crypto';
-import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, idOfKey } from '../../src/mesh-core/mesh-core.ts';
+import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, Topology, idOfKey } from '../../src/mesh-core/mesh-core.ts';
 import type { CustodyLimits, Effect, Frame, NodeEvent, NodeParts, ProvenPeer } from '../../src/mesh-core/mesh-core.ts';
 import { Heap } from '../../src/mesh-core/paths.ts';
 import type { Random } from '../fuzz/random.ts';
@@ -69,12 +69,17 @@ interface Scheduled {
   readonly run: () => void;
 }
 
+// Events at one moment. Nodes that keep each other or themselves busy without end would hang the run.
+const SPINNING = 200_000;
+
 export class World {
   now = 1_000_000;
   readonly faults: Faults = { loss: 0, duplicates: 0, reorder: 0, lies: 0 };
   readonly places: readonly Place[];
   /** The node whose frames are changed, if there is one. */
   liar: number | undefined;
+  /** The node that claims to have links to all others, if there is one. */
+  boaster: number | undefined;
   frames = 0;
   events = 0;
   readonly #options: WorldOptions;
@@ -87,6 +92,7 @@ export class World {
   readonly #log: string[] = [];
   #order = 0;
   #lastChannel = 0;
+  #sameTime = 0;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -100,13 +106,19 @@ export class World {
 
   /** Calls `run` after some time. */
   after(ms: number, run: () => void): void {
-    this.#agenda.push({ at: this.now + ms, order: this.#order++, run });
+    this.#at(this.now + ms, run);
+  }
+
+  #at(at: number, run: () => void): void {
+    this.#agenda.push({ at, order: this.#order++, run });
   }
 
   /** Runs everything that happens until then. */
   runUntil(end: number): void {
     for (let next = this.#agenda.least; next && next.at <= end; next = this.#agenda.least) {
       this.#agenda.pop();
+      if (next.at > this.now) this.#sameTime = 0;
+      if (++this.#sameTime > SPINNING) throw new Error(`a node spins: ${this.#log.slice(-5).join('; ')}`);
       this.now = Math.max(this.now, next.at);
       next.run();
     }
@@ -124,7 +136,7 @@ export class World {
       {
         ...{ id: place.id, epoch: place.epoch, signer: fakeSigner(index), crypto: fakeCrypto, random: () => random.next() / 2 ** 32 },
         description: { nick: `n${index}`, addresses: [], capabilities: capabilities?.(index) ?? [], load: 0 },
-        ...{ limits, seen: overrides?.seen?.(), topology: overrides?.topology },
+        ...{ limits, seen: overrides?.seen?.(), topology: this.#topologyOf(index) },
       },
       this.now,
     );
@@ -201,6 +213,15 @@ export class World {
     return this.#hash.update(this.#log.splice(0).join('\n')).digest('hex').slice(0, 16);
   }
 
+  #topologyOf(index: number): NodeParts['topology'] {
+    const make = this.#options.overrides?.topology ?? ((parts, now) => new Topology(parts, now));
+    return (parts, now) => {
+      const topology = make(parts, now);
+      if (index === this.boaster) for (const { id } of this.places) if (id !== parts.id) topology.linkUp(id, 1, now);
+      return topology;
+    };
+  }
+
   #place(index: number): Place {
     const place = this.places[index];
     if (!place) throw new Error(`no node has the number ${index}`);
@@ -229,7 +250,7 @@ export class World {
     if (wakeAt >= place.tickAt) return;
     place.tickAt = wakeAt;
     const { life } = place;
-    this.after(Math.max(0, wakeAt - this.now), () => {
+    this.#at(Math.max(this.now, wakeAt), () => {
       if (place.life !== life || place.tickAt !== wakeAt) return;
       place.tickAt = Infinity;
       this.#take(index, { type: 'tick' });

@@ -45,6 +45,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   'plugin-host/hooks': [...BASE, 'xmlrpc', 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted', 'plugin-host/modules'],
   'plugin-host': [...BASE, 'events', 'plugin', 'loader', 'rpc', ...HOST],
+  'mesh-core': [...BASE, 'store'],
   mesh: FLOW,
   satellites: FLOW,
   relay: [...FLOW, ...PARTS],

@@ -1,0 +1,313 @@
+/** The parts of the mesh's core: what is signed, how numbers are remembered, and how paths are found. */
+import { generateKeyPairSync } from 'node:crypto';
+import test from 'ava';
+import fc from 'fast-check';
+import { ByteReader, ByteWriter } from '../../src/mesh-core/bytes.ts';
+import { Dialer } from '../../src/mesh-core/dialer.ts';
+import { decodeEntry } from '../../src/mesh-core/held.ts';
+import { isSigned, readState, signState } from '../../src/mesh-core/link-state.ts';
+import { LowMark } from '../../src/mesh-core/low-mark.ts';
+import { Topology, ed25519Crypto, ed25519Signer, idOfKey } from '../../src/mesh-core/mesh-core.ts';
+import { decodeHead, encodeHead } from '../../src/mesh-core/message.ts';
+import type { Head } from '../../src/mesh-core/message.ts';
+import { idBytes, idText } from '../../src/mesh-core/node-id.ts';
+import { NumberSet } from '../../src/mesh-core/number-set.ts';
+import { Verifier, sealGroup } from '../../src/mesh-core/seal.ts';
+import { Throttle } from '../../src/mesh-core/throttle.ts';
+import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
+
+const id = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => idText(Buffer.from(bytes)));
+const count = fc.maxSafeNat();
+const text = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((one) => one.isWellFormed() && Buffer.byteLength(one) <= 255);
+const head: fc.Arbitrary<Head> = fc
+  .record({
+    ...{ origin: id, epoch: count, target: fc.option(id, { nil: undefined }), number: count, low: count, sentAt: count },
+    ...{ ttlMs: fc.nat(7 * 86_400_000), isDurable: fc.boolean(), isOrdered: fc.boolean(), hostId: text, generation: fc.nat(16) },
+    ...{ ref: text, contentType: text, payloadHash: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes)) },
+  })
+  .map((one) => ({ ...one, low: Math.min(one.low, one.number) }));
+
+test('a head is read as it was written', (t) => {
+  fc.assert(fc.property(head, (one) => t.deepEqual(decodeHead(encodeHead(one)), one)));
+  t.pass();
+});
+
+test('bytes that are read as a head are the only ones for it', (t) => {
+  const changed = fc.tuple(head, fc.nat(), fc.integer({ min: 1, max: 255 }), fc.constantFrom('change', 'cut', 'add'));
+  fc.assert(
+    fc.property(changed, ([one, at, by, how]) => {
+      const bytes = encodeHead(one);
+      const index = at % bytes.length;
+      if (how === 'change') bytes[index] = bytes[index]! ^ by;
+      const damaged = how === 'cut' ? bytes.subarray(0, index) : how === 'add' ? Buffer.concat([bytes, Buffer.from([by])]) : bytes;
+      let read: Head;
+      try {
+        read = decodeHead(damaged);
+      } catch (error) {
+        return (error as Error).message.startsWith('a message of the mesh is malformed at byte ');
+      }
+      return how === 'change' && encodeHead(read).equals(damaged);
+    }),
+  );
+  t.pass();
+});
+
+test('bytes of any kind are refused as heads, link states, records and numbers without other errors', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (array) => {
+      const bytes = Buffer.from(array);
+      for (const read of [
+        () => decodeHead(bytes),
+        () => readState(bytes, fakeCrypto),
+        () => decodeEntry(bytes),
+        () => NumberSet.decode(new ByteReader(bytes, 'numbers')),
+      ]) {
+        try {
+          read();
+        } catch (error) {
+          if (!(error as Error).message.includes('malformed')) throw error;
+        }
+      }
+    }),
+  );
+  t.pass();
+});
+
+test('an id is read as it was written', (t) => {
+  fc.assert(fc.property(id, (one) => idText(idBytes(one)) === one && /^[a-z2-7]{32}$/.test(one)));
+  t.pass();
+});
+
+test('one signature covers a group, and each message is verified alone', (t) => {
+  const signer = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+  const other = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+  const origin = idOfKey(ed25519Crypto, signer.publicKey);
+  for (const size of [1, 2, 3, 7, 64]) {
+    const payloads = Array.from({ length: size }, (_, index) => Buffer.from(`payload ${index}`));
+    const heads = payloads.map((payload, index): Head => ({
+      ...plainHead(origin),
+      number: index + 1,
+      payloadHash: ed25519Crypto.hash(payload),
+    }));
+    const bytes = heads.map(encodeHead);
+    const seals = sealGroup(bytes, signer, ed25519Crypto);
+    const envelope = (index: number) => ({
+      head: bytes[index]!,
+      seal: seals[index]!,
+      payload: payloads[index]!,
+      hops: 15,
+      ageMs: 0,
+      via: [],
+    });
+    const verifier = new Verifier(ed25519Crypto);
+    for (const index of heads.keys()) t.true(verifier.isGenuine(envelope(index), heads[index]!), `${index} of ${size}`);
+
+    const first = envelope(0);
+    t.false(verifier.isGenuine({ ...first, payload: Buffer.from('other') }, heads[0]!));
+    const moved = { ...heads[0]!, number: 999 };
+    t.false(verifier.isGenuine({ ...first, head: encodeHead(moved) }, moved));
+    const foreign = { ...heads[0]!, origin: idOfKey(ed25519Crypto, other.publicKey) };
+    t.false(verifier.isGenuine({ ...first, head: encodeHead(foreign) }, foreign), 'the key in the seal is not that of the origin');
+    const [stolen] = sealGroup([bytes[0]!], other, ed25519Crypto);
+    t.false(verifier.isGenuine({ ...first, seal: stolen! }, heads[0]!), 'signed by somebody else');
+    for (const at of [0, 40, 97, seals[0]!.length - 1]) {
+      const seal = Buffer.from(seals[0]!);
+      seal[at] = seal[at]! ^ 1;
+      t.false(verifier.isGenuine({ ...first, seal }, heads[0]!), `seal changed at ${at}`);
+    }
+    t.false(verifier.isGenuine({ ...first, seal: Buffer.alloc(0) }, heads[0]!));
+  }
+});
+
+test('numbers are remembered as a set would remember them', (t) => {
+  const step = fc.oneof(fc.record({ add: fc.integer({ min: 1, max: 60 }) }), fc.record({ advance: fc.integer({ min: 1, max: 60 }) }));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      const numbers = new NumberSet();
+      const model = new Set<number>();
+      for (const one of steps) {
+        if ('add' in one) {
+          numbers.add(one.add);
+          model.add(one.add);
+        } else {
+          numbers.advance(one.advance);
+          for (let number = 1; number <= one.advance; number++) model.add(number);
+        }
+      }
+      const reader = new ByteReader(numbers.encode(new ByteWriter()).end(), 'numbers');
+      const copy = NumberSet.decode(reader);
+      reader.end();
+      for (const set of [numbers, copy]) {
+        for (let number = 1; number <= 62; number++) if (set.has(number) !== model.has(number)) return false;
+        if (set.greatest !== Math.max(0, ...model)) return false;
+      }
+      return true;
+    }),
+  );
+  t.pass();
+});
+
+test('a set with too many gaps is full until they are closed', (t) => {
+  const numbers = new NumberSet();
+  for (let number = 2; !numbers.isFull; number += 2) numbers.add(number);
+  t.false(numbers.has(3));
+  numbers.advance(500);
+  t.false(numbers.isFull);
+  t.true(numbers.has(3));
+});
+
+test('the low mark passes a number only after its message has expired', (t) => {
+  const lives = fc.array(fc.tuple(fc.nat(1000), fc.integer({ min: 1, max: 100_000 })), { maxLength: 300 });
+  fc.assert(
+    fc.property(lives, (messages) => {
+      const mark = new LowMark();
+      const expiries: number[] = [];
+      let now = 0;
+      for (const [pause, ttl] of messages) {
+        now += pause;
+        mark.note(expiries.push(now + ttl), now + ttl, now);
+        const low = mark.at(now);
+        if (expiries.slice(0, low - 1).some((at) => at > now)) return false;
+      }
+      return mark.at(now + 200_000) === expiries.length + 1;
+    }),
+  );
+  t.pass();
+});
+
+test('actions that follow one another come later and later, and soon again after a quiet time', (t) => {
+  const throttle = new Throttle({ minMs: 100, maxMs: 1000 });
+  const times: number[] = [];
+  let now = 0;
+  for (let count = 0; count < 6; count++) {
+    throttle.request(now);
+    now = throttle.dueAt;
+    t.true(throttle.take(now));
+    t.false(throttle.take(now));
+    times.push(now);
+  }
+  t.deepEqual(times, [100, 300, 700, 1500, 2500, 3500]);
+  throttle.request(now + 5000);
+  t.is(throttle.dueAt, now + 5100);
+});
+
+test('a dialer that fails waits longer each time, and starts from the beginning after a stable link', (t) => {
+  const dialer = new Dialer('x', () => 0.999, 0);
+  const waits: number[] = [];
+  for (let [count, now] = [0, 0]; count < 10; count++) {
+    t.true(dialer.isDue(now));
+    dialer.dialing(1, now);
+    t.is(dialer.expired(now + 2999), undefined);
+    t.is(dialer.expired(now + 3000)?.reason, 'no connection in 3000 ms');
+    dialer.connected(now);
+    t.is(dialer.expired(now + 5000)?.reason, 'no proof of identity in 5000 ms');
+    dialer.failed(now);
+    waits.push(dialer.wakeAt - now);
+    now = dialer.wakeAt;
+  }
+  t.deepEqual(waits, [250, 500, 999, 1998, 3996, 7992, 15_984, 31_968, 59_940, 59_940]);
+  dialer.linked('peer', 1_000_000);
+  dialer.failed(1_060_000);
+  t.is(dialer.wakeAt, 1_060_250);
+});
+
+/** The topology of node 0 in a mesh with these links and costs; each link state is signed by its node. */
+function topologyOf(edges: readonly (readonly [number, number, number])[], more: Partial<Parameters<typeof signState>[0]>[] = []) {
+  const ids = Array.from({ length: 8 }, (_, index) => idOfKey(fakeCrypto, fakeSigner(index).publicKey));
+  const description = { nick: '', addresses: [], capabilities: [], load: 0 };
+  const topology = new Topology({ id: ids[0]!, epoch: 1, description, signer: fakeSigner(0), crypto: fakeCrypto }, 0);
+  const neighboursOf = (index: number) => edges.flatMap(([from, to, cost]) => (from === index ? [{ id: ids[to]!, cost }] : []));
+  const accept = (index: number, change = {}, now = 0) => {
+    const state = { ...description, id: ids[index]!, epoch: 1, sequence: 1, isLeaving: false, neighbours: neighboursOf(index), ...change };
+    return topology.accept(signState(state, fakeSigner(index), fakeCrypto).bytes, now);
+  };
+  for (let index = 1; index < 8; index++) accept(index, more[index]);
+  for (const { id: to, cost } of neighboursOf(0)) topology.linkUp(to, cost, 0);
+  topology.tick(2000);
+  return { topology, ids, accept };
+}
+
+const both = (...links: readonly (readonly [number, number, number])[]) =>
+  links.flatMap(
+    ([a, b, cost]) =>
+      [
+        [a, b, cost],
+        [b, a, cost],
+      ] as const,
+  );
+
+test('paths are the cheapest over links that both ends list', (t) => {
+  // 0-1-2-3 is cheap, 0-4-3 dear, and 0-5-3 would be the cheapest if node 3 listed it.
+  const { topology, ids } = topologyOf([...both([0, 1, 1], [1, 2, 1], [2, 3, 1], [0, 4, 5], [4, 3, 5], [0, 5, 1]), [5, 3, 1]]);
+  t.like(topology.pathTo(ids[3]!), { hop: ids[1]!, cost: 3, links: 3 });
+  t.is(topology.pathTo(ids[6]!), undefined);
+  t.like(topology.pathTo(ids[3]!, [ids[1]!]), { hop: ids[4]!, cost: 10 });
+  t.like(topology.pathTo(ids[3]!, [ids[2]!]), { hop: ids[1]! }, 'only the first step is compared with what is to be avoided');
+  t.is(topology.pathTo(ids[3]!, [ids[1]!, ids[4]!]), undefined);
+});
+
+test('a capability leads to the nearest node that offers it, then to the least busy one, and with a key always to the same', (t) => {
+  const offers = { capabilities: ['work:render'] };
+  const { topology, ids } = topologyOf(both([0, 1, 1], [0, 2, 1], [0, 3, 1], [3, 4, 1]), [
+    {},
+    { ...offers, load: 80 },
+    { ...offers, load: 10 },
+    {},
+    { ...offers, load: 0 },
+  ]);
+  t.is(topology.nearest('work:render', undefined), ids[2]!);
+  t.is(topology.nearest('work:paint', undefined), undefined);
+  const byKey = Array.from({ length: 20 }, (_, key) => topology.nearest('work:render', String(key)));
+  t.deepEqual(new Set(byKey), new Set([ids[1]!, ids[2]!]));
+  t.deepEqual(
+    Array.from({ length: 20 }, (_, key) => topology.nearest('work:render', String(key))),
+    byKey,
+  );
+});
+
+test('link states: newer ones count, a node that leaves is gone at once, forged and too frequent ones are refused', (t) => {
+  const { topology, ids, accept } = topologyOf(both([0, 1, 1], [1, 2, 1]));
+  t.is(accept(1), 'known');
+  t.is(accept(1, { sequence: 2 }), 'new');
+  t.is(accept(1, { sequence: 1 }), 'known');
+  t.is(accept(1, { epoch: 2 }), 'new');
+  t.is(accept(0, { epoch: 1, sequence: 50 }), 'own');
+  t.is(accept(0, { epoch: 2 }), 'alarm');
+  const state = {
+    nick: '',
+    addresses: [],
+    capabilities: [],
+    load: 0,
+    id: ids[1]!,
+    epoch: 9,
+    sequence: 1,
+    isLeaving: false,
+    neighbours: [],
+  };
+  const forged = signState(state, { ...fakeSigner(2), publicKey: fakeSigner(1).publicKey }, fakeCrypto);
+  t.is(readState(forged.bytes, fakeCrypto).state.id, ids[1]!);
+  t.false(isSigned(forged, fakeCrypto));
+  t.is(topology.accept(forged.bytes, 0), 'refused');
+  t.is(topology.accept(Buffer.from('nonsense'), 0), 'refused');
+  const results = Array.from({ length: 12 }, (_, index) => accept(2, { sequence: 10 + index }, 5000));
+  t.deepEqual(results, [...Array.from({ length: 10 }, () => 'new'), 'refused', 'refused']);
+  t.is(accept(2, { sequence: 30, isLeaving: true }, 7000), 'new');
+  topology.tick(9000);
+  t.is(topology.pathTo(ids[2]!), undefined);
+});
+
+test('a link state that is not refreshed is forgotten', (t) => {
+  const { topology, ids } = topologyOf(both([0, 1, 1], [1, 2, 1]));
+  topology.tick(190_000);
+  t.truthy(topology.pathTo(ids[2]!));
+  topology.tick(260_000);
+  topology.tick(262_000);
+  t.is(topology.pathTo(ids[2]!), undefined);
+});
+
+function plainHead(origin: string): Head {
+  return {
+    ...{ origin, epoch: 1, target: undefined, number: 1, low: 1, sentAt: 0, ttlMs: 1000, isDurable: true, isOrdered: false, hostId: 'h' },
+    ...{ generation: 0, ref: '', contentType: 'dict', payloadHash: Buffer.alloc(32) },
+  };
+}
