@@ -221,9 +221,9 @@ function reloadText(value: Value): string {
   return lines.length === 0 ? 'nothing changed' : lines.join('\n');
 }
 
-/** Adds a command with the flags, help and errors that all client commands share. */
-export function client(program: Command, usage: string, description: string, more = ''): Command {
-  return addTargetOptions(prepare(program.command(usage)).description(description)).addHelpText(
+/** Adds a command with the flags, help and errors that all client commands share; `except` is a flag that it uses for something else. */
+export function client(program: Command, usage: string, description: string, more = '', except?: string): Command {
+  return addTargetOptions(prepare(program.command(usage)).description(description), except).addHelpText(
     'after',
     `${more}${MORE_OPTIONS}${EXIT_CODES}`,
   );

@@ -1,4 +1,7 @@
-/** Pushes the items of a stream of a child, such as the results of work, to the relay, in batches: the next one gathers while the relay processes the last. */
+/**
+ * Pushes the items of a stream of a child, such as the results of work, to the relay, in batches: the next one gathers while the relay
+ * processes the last.
+ */
 import { RelayError } from '../../core/core.ts';
 import { decodedBytes } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';

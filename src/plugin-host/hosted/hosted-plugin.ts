@@ -245,6 +245,15 @@ function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent
   }
 }
 
+/** What a plugin offers besides methods. */
+export interface Offers {
+  readonly work: readonly HostedWork[];
+  readonly datasources: readonly HostedDatasource[];
+  readonly controllers: readonly HostedController[];
+}
+
+export const NO_OFFERS: Offers = { work: [], datasources: [], controllers: [] };
+
 /** One plugin as the host sees it. It reports changes of its state as events. */
 export interface HostedPlugin {
   readonly name: string;
@@ -253,11 +262,8 @@ export interface HostedPlugin {
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** The work that it runs now. */
-  readonly work: readonly HostedWork[];
-  /** What it records and what it can be commanded to do now. */
-  readonly datasources: readonly HostedDatasource[];
-  readonly controllers: readonly HostedController[];
+  /** What it offers now besides methods. */
+  readonly offers: Offers;
   /**
    * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
    * (PLUGIN_REFUSED, CONFIG_INVALID).

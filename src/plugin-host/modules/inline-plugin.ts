@@ -9,6 +9,7 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import {
   failureOf,
   frameRows,
+  NO_OFFERS,
   NOT_LOADED,
   NOT_RELOADED,
   placeOf,
@@ -21,12 +22,10 @@ import {
   whereThrown,
 } from '../hosted/hosted.ts';
 import type {
-  HostedController,
-  HostedDatasource,
   HostedOptions,
   HostedPlugin,
-  HostedWork,
   Inbox,
+  Offers,
   PluginProblem,
   PluginRegistry,
   PluginState,
@@ -121,16 +120,8 @@ export class InlinePlugin implements HostedPlugin {
     return this.#version?.methods ?? [];
   }
 
-  get work(): readonly HostedWork[] {
-    return this.#version?.work ?? [];
-  }
-
-  get datasources(): readonly HostedDatasource[] {
-    return this.#version?.datasources ?? [];
-  }
-
-  get controllers(): readonly HostedController[] {
-    return this.#version?.controllers ?? [];
+  get offers(): Offers {
+    return this.#version?.offers ?? NO_OFFERS;
   }
 
   get status(): PluginStatus {

@@ -8,17 +8,7 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass, ControllerOptions, DatasourceOptions, WorkOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
-import type {
-  HostedController,
-  HostedDatasource,
-  HostedOptions,
-  HostedWork,
-  HostEvent,
-  Inbox,
-  PluginProblem,
-  RelayPort,
-  StatedVersion,
-} from '../hosted/hosted.ts';
+import type { HostedOptions, HostEvent, Inbox, Offers, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
@@ -106,16 +96,13 @@ export class Version {
     return this.satellites.flatMap(({ satellite }) => satellite.methods);
   }
 
-  get work(): readonly HostedWork[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.work);
-  }
-
-  get datasources(): readonly HostedDatasource[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.datasources);
-  }
-
-  get controllers(): readonly HostedController[] {
-    return this.satellites.flatMap(({ satellite }) => satellite.controllers);
+  get offers(): Offers {
+    const all = this.satellites.map(({ satellite }) => satellite.offers);
+    return {
+      work: all.flatMap(({ work }) => work),
+      datasources: all.flatMap(({ datasources }) => datasources),
+      controllers: all.flatMap(({ controllers }) => controllers),
+    };
   }
 
   /** Checks the configuration of its satellites, and keeps it for their `setup`. Rejects with a RelayError PLUGIN_REFUSED. */

@@ -7,14 +7,12 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
-import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
+import { Inbox, NO_INBOX, NO_OFFERS, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
-  HostedController,
-  HostedDatasource,
   HostedPlugin,
-  HostedWork,
   HostEvent,
   Incoming,
+  Offers,
   PluginProblem,
   PluginState,
   PluginStatus,
@@ -129,16 +127,8 @@ export class Program implements HostedPlugin {
     return this.#methods;
   }
 
-  get work(): readonly HostedWork[] {
-    return this.#isWanted ? this.#supervisor.work : [];
-  }
-
-  get datasources(): readonly HostedDatasource[] {
-    return this.#isWanted ? this.#supervisor.datasources : [];
-  }
-
-  get controllers(): readonly HostedController[] {
-    return this.#isWanted ? this.#supervisor.controllers : [];
+  get offers(): Offers {
+    return this.#isWanted ? this.#supervisor.offers : NO_OFFERS;
   }
 
   /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */

@@ -1,22 +1,20 @@
 /** Keeps a program running with one session at a time, which it starts, watches, stops and restarts as the state machine decides. */
 import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
-import type { Frame, WorkResult } from '../../plugin/internal.ts';
-import { Double, describeValue } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import { PluginEnded, frameOf, isWorkResult } from '../hosted/hosted.ts';
-import type { HostedController, HostedDatasource, HostedWork, PluginKind, Readiness, WorkOrder } from '../hosted/hosted.ts';
+import { PluginEnded } from '../hosted/hosted.ts';
+import type { Offers, PluginKind } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
-import { ItemStream } from './item-streams.ts';
 import type { ItemBatch } from './item-streams.ts';
+import { ProgramOffers } from './offers.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import type { PollTransport } from './poll-transport.ts';
 import type { PreparationParts, Prepared } from './preparation.ts';
 import type { ProcessEnd } from './process.ts';
 import { Session } from './session.ts';
 import type { SessionOptions } from './session.ts';
-import { RUNG_MS, describeState, step } from './supervision.ts';
+import { RUNG_MS, describeState, readinessOf, step } from './supervision.ts';
 import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervision.ts';
 import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
@@ -79,12 +77,22 @@ export class Supervisor {
   #calls = 0;
   #onLastCall: (() => void) | undefined;
   #lastSign = 0;
-  /** Of its current process, by id. */
-  readonly #streams = new Map<string, ItemStream>();
+  readonly #offers: ProgramOffers;
 
   constructor(parts: SupervisorParts, events: SupervisorEvents) {
     this.#parts = parts;
     this.#on = events;
+    this.#offers = new ProgramOffers({
+      description: () => this.#prepared,
+      readiness: () => readinessOf(this.#state),
+      invoke: (request) => this.#invoke(request, parts.record.callTimeoutMs),
+      onBegin: () => {
+        this.#calls++;
+      },
+      onEnd: () => {
+        this.#callEnded();
+      },
+    });
   }
 
   get state(): Supervised {
@@ -115,43 +123,15 @@ export class Supervisor {
     return this.#prepared?.methods.map((method) => this.#hosted(method)) ?? [];
   }
 
-  /** The work that the program described. */
-  get work(): readonly HostedWork[] {
-    return (
-      this.#prepared?.work.map((work) => ({
-        ...work,
-        isReady: this.state.kind === 'up',
-        run: (order) => this.#runWork(work.type, order),
-      })) ?? []
-    );
-  }
-
-  /** The datasources that the program described. */
-  get datasources(): readonly HostedDatasource[] {
-    return (
-      this.#prepared?.datasources.map((datasource) => ({
-        ...datasource,
-        readiness: this.#readiness,
-        record: (signal) => this.#record(datasource.name, signal),
-      })) ?? []
-    );
-  }
-
-  /** The controllers that the program described. */
-  get controllers(): readonly HostedController[] {
-    return (
-      this.#prepared?.controllers.map((controller) => ({
-        ...controller,
-        readiness: this.#readiness,
-        command: (frame, signal) => this.#command(controller.name, frame, signal),
-      })) ?? []
-    );
+  /** What the program described besides methods. */
+  get offers(): Offers {
+    return this.#offers.all;
   }
 
   /** Takes items of a stream of its process; undefined if it has no such stream. As {@link ItemStream.push}. */
   pushItems(stream: string, batch: ItemBatch): Promise<boolean> | undefined {
     this.#lastSign = this.#parts.clock.now();
-    return this.#streams.get(stream)?.push(batch);
+    return this.#offers.pushItems(stream, batch);
   }
 
   /**
@@ -367,8 +347,7 @@ export class Supervisor {
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);
     this.#session = undefined;
-    for (const stream of this.#streams.values()) stream.fail(new PluginEnded(`${this.#name} ended: ${clean(reason, 500)}`));
-    this.#streams.clear();
+    this.#offers.fail(new PluginEnded(`${this.#name} ended: ${clean(reason, 500)}`));
     this.#parts.pauses.end();
     this.#handle({ type: 'exited', reason, isSpared });
     this.#parts.onToken();
@@ -404,68 +383,6 @@ export class Supervisor {
       return this.#invoke(requestOf(name, exact), callTimeoutMs);
     };
     return { name, help, signature, access, invoke };
-  }
-
-  /** The process pushes the results; see {@link HostedWork.run}. */
-  async *#runWork(type: string, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
-    const { unit, params, submitter, payload, signal } = order;
-    const source = 'bytes' in payload ? { payload: payload.bytes } : { payload_path: payload.path };
-    const execute = (stream: string): ProgramRequest => requestOf('plugin.execute', [type, { unit, stream, params, submitter, ...source }]);
-    this.#calls++;
-    try {
-      for await (const item of this.#pushed(execute, 'plugin.cancel', signal)) {
-        if (!isWorkResult(item))
-          throw new RelayError('APPLICATION', `${type}: it pushed ${describeValue(item)}, expected a struct, a string or base64`);
-        yield item;
-      }
-    } finally {
-      this.#callEnded();
-    }
-  }
-
-  /** Not counted as a call: a recording has no end, and a process that records can answer pings. */
-  async *#record(name: string, signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
-    const begin = (stream: string): ProgramRequest => requestOf('plugin.start_record', [name, { stream }]);
-    for await (const item of this.#pushed(begin, 'plugin.stop_record', signal)) yield frameOf(item, name, Date.now);
-  }
-
-  async *#command(name: string, frame: Frame, signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
-    const sent = { ...frame, timestamp: new Double(frame.timestamp) };
-    const begin = (stream: string): ProgramRequest => requestOf('plugin.command', [name, sent, { stream }]);
-    this.#calls++;
-    try {
-      for await (const item of this.#pushed(begin, 'plugin.cancel', signal)) yield frameOf(item, name, Date.now);
-    } finally {
-      this.#callEnded();
-    }
-  }
-
-  /**
-   * The items that the process pushes to a new stream after it has accepted the request `begin` for that. When the iteration ends before the
-   * process has ended the stream, `ending` is called. Throws as {@link ItemStream.items} does.
-   */
-  async *#pushed(
-    begin: (stream: string) => ProgramRequest,
-    ending: 'plugin.cancel' | 'plugin.stop_record',
-    signal: AbortSignal,
-  ): AsyncGenerator<Sendable, void, undefined> {
-    const { callTimeoutMs } = this.#parts.record;
-    const stream = new ItemStream();
-    this.#streams.set(stream.id, stream);
-    try {
-      await this.#invoke(begin(stream.id), callTimeoutMs);
-      yield* stream.items(signal);
-    } finally {
-      this.#streams.delete(stream.id);
-      stream.close();
-      // A process that has ended, or does not know the method, has nothing to end.
-      if (!stream.isEnded && this.state.kind === 'up') void this.send(requestOf(ending, [stream.id]), callTimeoutMs).catch(() => undefined);
-    }
-  }
-
-  get #readiness(): Readiness {
-    const { kind } = this.state;
-    return kind === 'up' ? 'ready' : kind === 'failed' ? 'failed' : 'down';
   }
 
   #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {
