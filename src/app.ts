@@ -3,11 +3,11 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
-import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
+import { configuredTokens, relayTokens } from './access/access.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
-import type { Clock, Log, LogSource, MaybePromise } from './core/core.ts';
+import type { Clock, LogSource, MaybePromise } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
 import { HttpServer, ProgramServer, clientTls, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
@@ -20,7 +20,7 @@ import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
-import { Commands, Recorder, addRecordingMethods } from './recordings/recordings.ts';
+import { Recordings, addRecordingMethods } from './recordings/recordings.ts';
 import {
   CustomEndpoint,
   OwnIdentity,
@@ -327,16 +327,10 @@ function makeParts(
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
   const mesh: Mesh = new Mesh({
-    options,
-    logs,
-    events,
-    clock,
-    random,
-    resolve,
-    transport: peerTransport,
+    ...{ options, logs, events, clock, random, resolve, transport: peerTransport },
     peering: fakes ? undefined : peering,
   });
-  const { tokens, isValidToken } = tokensOf(options, state, { env, clock, date, log: logs('app') });
+  const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
     http.isOwn(address, port) ? "this relay's own address" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
@@ -371,14 +365,13 @@ function makeParts(
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
   addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
-  const recorder = new Recorder({
+  const recordings = new Recordings({
     ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
-    ...{ settings: options.recordings, limits: options.recordingLimits, datasources: () => pluginHost.datasources() },
+    ...{ settings: options.recordings, limits: options.recordingLimits, plugins: pluginHost },
     send: (recording, dict) => router.send(recording, dict),
   });
-  const commands = new Commands({ controllers: () => pluginHost.controllers(), limits: options.recordingLimits, clock });
-  events.subscribe(recorder.refresh, ['plugin.state']);
-  addRecordingMethods(dispatcher.registry, { recorder, commands, date });
+  events.subscribe(recordings.recorder.refresh, ['plugin.state']);
+  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, date });
   const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
   events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
   addServiceMethods(dispatcher.registry, services, clock);
@@ -417,7 +410,7 @@ function makeParts(
       about,
       health,
       work: new WorkBodies({ work, isAdmin }),
-      recordings: recorder,
+      recordings: recordings.recorder,
       tokens,
       logs,
       clock,
@@ -428,7 +421,7 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recorder, commands, services, recentLogs },
+    ...{ http, customEndpoint, programServer, status, work, recordings, services, recentLogs },
     ...{ node, trust, peering, isOnDisk: fakes === undefined },
   };
 }
@@ -437,24 +430,6 @@ function makeParts(
 function requireAuthority({ trust, tls }: Options): void {
   if (trust === 'ca' && tls?.caFile === undefined)
     throw new RelayError('CONFIG_INVALID', "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays");
-}
-
-interface TokenParts {
-  readonly env: NonNullable<RelayEnvironment['env']>;
-  readonly clock: Clock;
-  readonly date: () => number;
-  readonly log: Log;
-}
-
-/** The tokens of callers: those of the options, and those of `co2 token`. */
-function tokensOf({ access }: Options, state: StateDirectory, { env, clock, date, log }: TokenParts) {
-  const own = configuredTokens(access.tokens, state.adminToken, env);
-  const file = new TokenFile(state.path, clock, log);
-  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
-    [...own, ...file.all()].some(
-      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
-    );
-  return { tokens: [() => own, () => file.all()], isValidToken };
 }
 
 function knownAddresses(mesh: Mesh, peering: Peering, satellites: Satellites): HttpServerDependencies['addresses'] {
@@ -491,7 +466,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recorder, commands, services, recentLogs, node, trust, peering } = parts;
+  const { http, customEndpoint, programServer, work, recordings, services, recentLogs, node, trust, peering } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -567,14 +542,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   // After the plugins that do it, and stopped before them.
   await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
-  await steps.start({
-    name: 'recordings',
-    start: () => recorder.start(),
-    stop: async () => {
-      commands.stop();
-      await recorder.stop();
-    },
-  });
+  await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
   await steps.start(services.step);
 }
 

@@ -8,6 +8,7 @@ export { Lockout } from './lockout.ts';
 export { describeCaller, Access } from './roles.ts';
 export type { Role, Principal, SessionCall, TlsChannel } from './roles.ts';
 export { RateLimits } from './rate-limits.ts';
+export { relayTokens } from './relay-tokens.ts';
 export { submitterOf } from './submitter.ts';
 export type { Submitter } from './submitter.ts';
 export { addToken, listTokens, removeToken, TokenFile } from './token-file.ts';

@@ -216,9 +216,14 @@ function reloadText(value: Value): string {
   return lines.length === 0 ? 'nothing changed' : lines.join('\n');
 }
 
+interface ClientOptions extends CommandOptions {
+  /** A flag of all client commands that this one uses for something else. */
+  readonly except?: string;
+}
+
 /** Adds a command with the flags, help and errors that all client commands share. */
-export function client(program: Command, usage: string, description: string, more = '', options: CommandOptions = {}): Command {
-  return addTargetOptions(prepare(program.command(usage, options)).description(description)).addHelpText(
+export function client(program: Command, usage: string, description: string, more = '', { except, ...options }: ClientOptions = {}): Command {
+  return addTargetOptions(prepare(program.command(usage, options)).description(description), except).addHelpText(
     'after',
     `${more}${MORE_OPTIONS}${EXIT_CODES}`,
   );

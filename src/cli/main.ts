@@ -51,6 +51,10 @@ const GROUPS: readonly Group[] = [
   },
   { names: ['peers'], add: async (program) => (await import('./peer-commands.ts')).addPeerCommands(program) },
   { names: ['work'], add: async (program, onExit) => (await import('./work-commands.ts')).addWorkCommands(program, onExit) },
+  {
+    names: ['record', 'command'],
+    add: async (program, onExit) => (await import('./record-commands.ts')).addRecordCommands(program, onExit),
+  },
   { names: ['plugin'], add: async (program) => (await import('./plugin-commands.ts')).addPluginCommands(program) },
   { names: ['config'], add: async (program, onExit) => (await import('./config-commands.ts')).addConfigCommands(program, onExit) },
   { names: ['token'], add: async (program) => (await import('./token-command.ts')).addTokenCommand(program) },

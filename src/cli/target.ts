@@ -35,9 +35,10 @@ const OPTIONS = [
 export const TARGET_HELP = `Options of all commands that ask a relay, before or after the command:
 ${OPTIONS.map(({ flags, description }) => `  ${flags.padEnd(22)} ${description}`).join('\n')}`;
 
-/** Adds the flags to a command, whose own help does not repeat them. */
-export function addTargetOptions(command: Command): Command {
-  for (const { flags, description, parseArg, defaultValue } of OPTIONS) {
+/** Adds the flags but `except` to a command, whose own help does not repeat them. */
+export function addTargetOptions(command: Command, except?: string): Command {
+  for (const { flags, long, description, parseArg, defaultValue } of OPTIONS) {
+    if (long === except) continue;
     const option = new Option(flags, description).hideHelp();
     if (parseArg) option.argParser(parseArg);
     if (defaultValue !== undefined) option.default(defaultValue);

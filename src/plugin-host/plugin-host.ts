@@ -24,7 +24,7 @@ import type {
   HostedPlugin,
   HostedWork,
   Inbox,
-  Offered,
+  Offers,
   PluginProblem,
   PluginStatus,
   RelayPort,
@@ -260,26 +260,26 @@ export class PluginHost {
 
   /** The work that all running plugins offer, by type. */
   work(): ReadonlyMap<string, HostedWork> {
-    return new Map(this.#offered('work').map((one) => [one.type, one]));
+    return new Map(this.#offers('work').map((one) => [one.type, one]));
   }
 
   /** The watchers and reactors that all running plugins offer. */
   endpoints(): readonly HostedEndpointType[] {
-    return this.#offered('endpoints');
+    return this.#offers('endpoints');
   }
 
   /** The datasources that all running plugins offer, by name. */
   datasources(): ReadonlyMap<string, HostedDatasource> {
-    return new Map(this.#offered('datasources').map((one) => [one.name, one]));
+    return new Map(this.#offers('datasources').map((one) => [one.name, one]));
   }
 
   /** The controllers that all running plugins offer, by name. */
   controllers(): ReadonlyMap<string, HostedController> {
-    return new Map(this.#offered('controllers').map((one) => [one.name, one]));
+    return new Map(this.#offers('controllers').map((one) => [one.name, one]));
   }
 
-  #offered<Kind extends keyof Offered>(kind: Kind): Offered[Kind][number][] {
-    return this.#registry.all.flatMap(({ offered }) => [...(offered?.[kind] ?? [])]);
+  #offers<Kind extends keyof Offers>(kind: Kind): Offers[Kind][number][] {
+    return this.#registry.all.flatMap(({ offers }) => [...offers[kind]]);
   }
 
   /** The exposed methods of all running plugins. */

@@ -77,8 +77,8 @@ export function Work(first?: object, second?: Place): MethodDecorator | undefine
 }
 
 /**
- * Makes an async generator a datasource, which can be recorded as `package.module:method`. It is called with an AbortSignal when a recording
- * starts; each `yield` (a `NewFrame`) is a frame for all subscribers, its return ends the recording, and an error that it throws has it
+ * Makes an async generator a datasource, which can be recorded as `package.module:method`. It is called with an AbortSignal when a
+ * recording starts; each `yield` (a `NewFrame`) is a frame for all subscribers, its return ends the recording, and an error that it throws has it
  * started again after a while. Its doc comment is its help.
  */
 export function Datasource(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
@@ -89,8 +89,8 @@ export function Datasource(first?: object, second?: Place): MethodDecorator | un
 }
 
 /**
- * Makes an async generator a controller, which can be commanded as `package.module:method`. It is called with the `Frame` of the command and
- * an AbortSignal; each `yield` (a `NewFrame`) is a frame for the caller of this command alone. Its doc comment is its help.
+ * Makes an async generator a controller, which can be commanded as `package.module:method`. It is called with the `Frame` of the command
+ * and an AbortSignal; each `yield` (a `NewFrame`) is a frame for the caller of this command alone. Its doc comment is its help.
  */
 export function Controller(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
 export function Controller(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;

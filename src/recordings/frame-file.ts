@@ -4,9 +4,9 @@ import { mkdir, open, realpath, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { RelayError, clean } from '../core/core.ts';
+import { frameLine } from '../json/json.ts';
 import type { Frame } from '../plugin-host/plugin-host.ts';
 import { systemReason } from '../state/state.ts';
-import { frameLine } from './frames.ts';
 import type { RecordingLimits } from './options.ts';
 import type { FrameTarget } from './targets.ts';
 
@@ -18,8 +18,8 @@ const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | cons
 const MODE = 0o600;
 
 /**
- * The absolute path of a file that a recording may write: a name is a file in `own`, and an absolute path must be in one of the directories.
- * Throws a RelayError INVALID_PARAMS.
+ * The absolute path of a file that a recording may write: a name is a file in `own`, and an absolute path must be in one of the
+ * directories. Throws a RelayError INVALID_PARAMS.
  */
 export function pathOfFile(file: string, own: string, directories: readonly string[]): string {
   const refuse = (reason: string): never => {
@@ -32,7 +32,7 @@ export function pathOfFile(file: string, own: string, directories: readonly stri
   return isAllowed ? path : refuse(`it is in none of recordingLimits.directories (${directories.join(', ') || 'none'})`);
 }
 
-/** Opens the file for appending. Rejects with a RelayError STATE_DIRECTORY, or INVALID_PARAMS if it is outside of the permitted directories. */
+/** Opens the file for appending. Rejects with a RelayError STATE_DIRECTORY, or INVALID_PARAMS if the file is not permitted. */
 export async function openFrameFile(file: string, own: string, limits: FileLimits): Promise<FrameTarget> {
   const path = pathOfFile(file, own, limits.directories);
   try {

@@ -4,9 +4,9 @@
  */
 import { RelayError } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
+import { frameLine, readFrameLine } from '../json/json.ts';
 import type { Frame } from '../plugin-host/plugin-host.ts';
 import type { Store, StoreOperation } from '../store/store.ts';
-import { frameLine, readFrameLine } from './frames.ts';
 import type { RecordingLimits } from './options.ts';
 import type { FrameTarget } from './targets.ts';
 

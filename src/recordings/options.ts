@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 
 /** Where the frames of one datasource go, besides its subscribers. */
 export interface RecordingTargets {
-  /** Send each frame as a dict to all satellites and peers: `{data: {recording, frame: {source, type, timestamp, payload}}}`. Default false. */
+  /** Send each frame as a dict to all satellites and peers: `{data: {recording, frame}}`. Default false. */
   readonly dicts?: boolean | undefined;
   /**
    * Append each frame to this file as a line of JSON. A name such as `load.ndjson` is a file in `recordings/` of the state directory; an

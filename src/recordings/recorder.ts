@@ -2,13 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { RelayError, SerialQueue, clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
+import { frameLine } from '../json/json.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Frame, HostedDatasource } from '../plugin-host/plugin-host.ts';
 import type { RecordingEvent } from '../relay/relay.ts';
 import type { Store } from '../store/store.ts';
 import type { Sendable } from '../values/values.ts';
 import { openFrameFile, pathOfFile } from './frame-file.ts';
-import { frameLine, frameOnWire } from './frames.ts';
+import { frameOnWire } from './frames.ts';
 import { KeptFrames } from './kept-frames.ts';
 import type { KeptStatus } from './kept-frames.ts';
 import { offered } from './names.ts';
@@ -169,8 +170,8 @@ export class Recorder {
   }
 
   /**
-   * Starts a recording, or adds targets to one that runs; the settings of config.ts apply, and over them those of `targets`. Resolves once it
-   * is started, and will be again after a restart of the relay. Rejects with a RelayError INVALID_PARAMS, UNAVAILABLE or STATE_DIRECTORY.
+   * Starts a recording, or adds targets to one that runs; the settings of config.ts apply, and over them those of `targets`. Resolves once
+   * it is started, and will be again after a restart of the relay. Rejects with a RelayError INVALID_PARAMS, UNAVAILABLE or STATE_DIRECTORY.
    */
   async startRecording(wanted: string, targets: RecordingTargets): Promise<RecordingStatus> {
     const name = this.#nameOf(wanted);
@@ -363,7 +364,7 @@ export class Recorder {
       return await stream.page({ from, maxBytes, waitMs, signal: ends });
     } catch (error) {
       if (!changed.signal.aborted || signal?.aborted === true) throw error;
-      return stream.page({ from, maxBytes });
+      return await stream.page({ from, maxBytes });
     } finally {
       watchers.delete(wake);
     }

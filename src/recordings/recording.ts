@@ -1,6 +1,6 @@
 /**
- * The recording of one datasource: it is started, watched, restarted after a crash, and stopped; its frames are kept for subscribers, each of
- * which begins at any frame that is kept.
+ * The recording of one datasource: it is started, watched, restarted after a crash, and stopped; its frames are kept for subscribers, each
+ * of which begins at any frame that is kept.
  */
 import { setImmediate } from 'node:timers/promises';
 import { RelayError, clean, nextDelay, reasonOf } from '../core/core.ts';

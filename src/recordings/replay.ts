@@ -1,6 +1,6 @@
 /**
- * Replays what the store keeps of a recording, at its original speed or another one. A replay has no state here: its cursor says where it is
- * and when it began, so that it goes on after a restart of the relay, and nothing is left of one that nobody reads.
+ * Replays what the store keeps of a recording, at its original speed or another one. A replay has no state here: its cursor says where it
+ * is and when it began, so that it goes on after a restart of the relay, and nothing is left of one that nobody reads.
  */
 import { RelayError, clean, unlessAborted } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';

@@ -292,7 +292,7 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ maintainer: 5n }, /^config\.ts: maintainer: found a bigint, expected a value of type string$/],
   [{ host: `a\n\u001b[31m${'x'.repeat(500)}`, port: 'x' }, /^[\x20-\uffff]{1,200}$/],
   [{ plugins: 5 }, /^config\.ts: plugins: found 5, expected a value of type (record|object)$/],
-  [{ bundled: ['chatt'] }, /^config\.ts: bundled\.0: found 'chatt', expected one of "chat", "example", "pd", "task", "validate"$/],
+  [{ bundled: ['chatt'] }, /^config\.ts: bundled\.0: found 'chatt', expected one of "chat", "example", "pd", "sense", "task", "validate"$/],
   [{ pluginPackages: 'yes' }, /^config\.ts: pluginPackages: found 'yes', expected a value of type boolean$/],
 ];
 

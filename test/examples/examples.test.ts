@@ -25,6 +25,21 @@ test.serial('relay-pair: B receives what is sent to A; Ctrl-C stops it', async (
   t.like(await pair.exit, { code: 0, signal: null });
 });
 
+test.serial('load: B shows the load that A records; Ctrl-C stops it', async (t) => {
+  t.true(readme('load').includes('`npm run example:load`'));
+  const { scripts } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  const [, ...args] = (scripts['example:load'] ?? '').split(' ');
+  const [a, b] = await freePorts(2);
+  const pair = run(t, process.execPath, [...args, String(a), String(b)], { cwd: PROJECT_DIR });
+  const shown = new RegExp(`^B shows http://127\\.0\\.0\\.1:${a!}: load \\d+\\.\\d\\d, [\\d.]+ of [\\d.]+ GiB free, / \\d+ % free$`);
+  t.regex(await pair.stdout.line(/^B shows/), shown);
+  const client = new XmlRpcClient(new URL(`http://127.0.0.1:${b!}`));
+  t.teardown(() => client.close());
+  t.deepEqual(Object.keys((await client.call('load.display.latest')) as object), [`127.0.0.1:${a!}`]);
+  pair.kill('SIGINT');
+  t.like(await pair.exit, { code: 0, signal: null });
+});
+
 test.serial('xmlrpc-client: lists, calls, notifies, and shows a fault', async (t) => {
   const relay = await startCo2(t, { args: ['--plugins', join(PROJECT_DIR, 'plugins')] });
   const [, line = ''] = /`node (examples\/xmlrpc-client\/\S+ http:\/\/127\.0\.0\.1:2004)`/.exec(readme('xmlrpc-client')) ?? [];

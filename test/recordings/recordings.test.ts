@@ -1,4 +1,4 @@
-/** Recordings and commands through real relays: the same plugin in the process of the relay and in a child, and a program, killed in each state. */
+/** Recordings and commands through real relays: a plugin in the process of the relay and in a child, and a program, killed in each state. */
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -137,7 +137,7 @@ for (const isolation of ['inline', 'child'] as const) {
     );
     const failed = await drain(await send('one throw'));
     t.deepEqual([textsOf(failed), failed.state], [['one'], 'failed']);
-    t.regex(String(failed.reason), /the motor is stuck/);
+    t.regex(failed.reason as string, /the motor is stuck/);
     const waiting = await send('one wait');
     t.true(await relay.call('recording.cancel', waiting.command ?? ''));
     t.is((await drain(waiting)).state, 'canceled');
@@ -176,7 +176,7 @@ test('a killed child is noticed in each state, and the recording goes on with th
   const commanding = relay.call('recording.command', 'ham.spam', { type: 'text/plain', payload: 'exit' }) as Promise<Struct>;
   const { state, reason } = await commanding;
   t.is(state, 'failed');
-  t.regex(String(reason), /ended/);
+  t.regex(reason as string, /ended/);
   await ready(4);
   page = await subscribe(relay, page.next);
   while (page.frames.length === 0) page = await subscribe(relay, page.next);
@@ -202,8 +202,8 @@ test('a program records and is commanded, and is killed', async (t) => {
     ['ONE', 'TWO'],
     ['THREE', 'FOUR'],
   ].entries()) {
-    const all = [...textsOf(answers[index] as Page)];
-    for (let now = answers[index] as Page; now.ended !== true;) {
+    const all = [...textsOf(answers[index]!)];
+    for (let now = answers[index]!; now.ended !== true;) {
       now = (await relay.call('recording.frames', { command: now.command ?? '', next: now.next, waitMs: 5_000 })) as Page;
       all.push(...textsOf(now));
     }

@@ -58,7 +58,7 @@ export class ChildModule {
 
   constructor(parts: ChildModuleParts) {
     this.#parts = parts;
-    const offered = (): readonly HostedEndpointType[] => this.#version?.offered.endpoints ?? [];
+    const offered = (): readonly HostedEndpointType[] => this.#version?.offers.endpoints ?? [];
     this.endpoints = new ChildEndpoints({ ...parts, offered, explain: (thrown) => this.explain(thrown) });
   }
 
@@ -189,7 +189,7 @@ export class ChildModule {
 
   /** The relay's `plugin.execute(type, job)`: begins a unit of work, whose results are pushed. */
   execute([type, job]: readonly Value[]): boolean {
-    const work = this.#version?.offered.work.find((one) => one.type === type);
+    const work = this.#version?.offers.work.find((one) => one.type === type);
     if (!work) throw new RelayError('NO_SUCH_METHOD', `there is no work ${showValue(type)} here`);
     const { unit, stream, params = dictOf(), submitter, payload, payload_path: path } = isDict(job) ? job : dictOf();
     const source = Buffer.isBuffer(payload) ? { bytes: payload } : typeof path === 'string' ? { path } : undefined;
@@ -202,7 +202,7 @@ export class ChildModule {
 
   /** The relay's `plugin.start_record(name, {stream})`: begins a recording, whose frames are pushed. */
   startRecord([name, job]: readonly Value[]): boolean {
-    const datasource = this.#version?.offered.datasources.find((one) => one.name === name);
+    const datasource = this.#version?.offers.datasources.find((one) => one.name === name);
     if (!datasource) throw new RelayError('NO_SUCH_METHOD', `there is no datasource ${showValue(name)} here`);
     const stream = streamOf('plugin.start_record', job);
     this.#push(`the frames of ${datasource.name}`, stream, (signal) => onWire(datasource.record(signal)), true);
@@ -211,7 +211,7 @@ export class ChildModule {
 
   /** The relay's `plugin.command(name, frame, {stream})`: begins a command, whose frames are pushed. */
   command([name, frame, job]: readonly Value[]): boolean {
-    const controller = this.#version?.offered.controllers.find((one) => one.name === name);
+    const controller = this.#version?.offers.controllers.find((one) => one.name === name);
     if (!controller) throw new RelayError('NO_SUCH_METHOD', `there is no controller ${showValue(name)} here`);
     const sent = frameOf(frame, controller.name, Date.now);
     this.#push(`the frames of ${controller.name}`, streamOf('plugin.command', job), (signal) => onWire(controller.command(sent, signal)));

@@ -1,4 +1,7 @@
-/** Pushes the items of a stream of a child to the relay, in batches: the next one gathers while the relay processes the last. */
+/**
+ * Pushes the items of a stream of a child, such as the results of work, to the relay, in batches: the next one gathers while the relay
+ * processes the last.
+ */
 import { RelayError } from '../../core/core.ts';
 import { decodedBytes } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
@@ -39,8 +42,6 @@ class Batch {
   #items: PushedItem[] = [];
   #bytes = 0;
   #pushing: Promise<void> | undefined;
-  /** The push that follows in this turn of the event loop. */
-  #due: NodeJS.Immediate | undefined;
 
   constructor(
     private readonly push: Push,
@@ -51,27 +52,16 @@ class Batch {
   async add(item: PushedItem): Promise<void> {
     this.#items.push(item);
     this.#bytes += sizeOf(item);
-    const isFull = this.#items.length >= MAX_ITEMS || this.#bytes >= MAX_BYTES;
-    if (this.#pushing) {
-      if (isFull) await this.#pushing;
-    } else if (isFull) this.#flush();
-    // What is yielded in the same turn goes with it, and often the end.
-    else
-      this.#due ??= setImmediate(() => {
-        this.#flush();
-      });
+    if (this.#pushing && (this.#items.length >= MAX_ITEMS || this.#bytes >= MAX_BYTES)) await this.#pushing;
+    if (!this.#pushing) this.#flush();
   }
 
   async finish(end: Record<string, Sendable>): Promise<void> {
-    // The last push may be followed by another one with what came meanwhile.
-    while (this.#pushing) await this.#pushing;
-    clearImmediate(this.#due);
+    await this.#pushing;
     await this.push(this.#items, end);
   }
 
   #flush(): void {
-    clearImmediate(this.#due);
-    this.#due = undefined;
     const items = this.#items;
     this.#items = [];
     this.#bytes = 0;

@@ -248,13 +248,15 @@ function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent
 }
 
 /** What a plugin offers besides methods. */
-export interface Offered {
+export interface Offers {
   readonly work: readonly HostedWork[];
   readonly datasources: readonly HostedDatasource[];
   readonly controllers: readonly HostedController[];
   /** Its watchers and reactors. */
   readonly endpoints: readonly HostedEndpointType[];
 }
+
+export const NO_OFFERS: Offers = { work: [], datasources: [], controllers: [], endpoints: [] };
 
 /** One plugin as the host sees it. It reports changes of its state as events. */
 export interface HostedPlugin {
@@ -264,8 +266,8 @@ export interface HostedPlugin {
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** What it offers now, besides methods. Undefined: nothing. */
-  readonly offered: Offered | undefined;
+  /** What it offers now besides methods. */
+  readonly offers: Offers;
   /**
    * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
    * (PLUGIN_REFUSED, CONFIG_INVALID).

@@ -66,8 +66,8 @@ const MAX_TYPE = 200;
 const MAX_TIMESTAMP = 8.64e15;
 
 /**
- * The frame that `value` is, with what it lacks filled in: the source `name`, and the time `now()`. Throws a RelayError APPLICATION that names
- * the datasource or controller and says what is wrong.
+ * The frame that `value` is, with what it lacks filled in: the source `name`, and the time `now()`. Throws a RelayError APPLICATION that
+ * names the datasource or controller and says what is wrong.
  */
 export function frameOf(value: unknown, name: string, now: () => number): Frame {
   const refuse = (reason: string): never => {

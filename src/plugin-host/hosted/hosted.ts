@@ -1,6 +1,7 @@
 /** What all kinds of plugins share: states and events, the registry, inboxes, swaps of versions, and reports of failures. */
 export {
   LOGGED_HOST_EVENTS,
+  NO_OFFERS,
   NOT_LOADED,
   PluginRegistry,
   TRANSIENT_HOST_EVENTS,
@@ -11,7 +12,7 @@ export {
 export type {
   HostEvent,
   HostedPlugin,
-  Offered,
+  Offers,
   PluginEvent,
   PluginKind,
   PluginState,

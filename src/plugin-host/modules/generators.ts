@@ -46,8 +46,8 @@ export function generatorMethods<Decorator extends keyof GeneratorDecorators>(
 }
 
 /**
- * What the generator `results`, or a promise of one, yields. Throws a RelayError APPLICATION if it is none, what it throws, or the reason of
- * the signal, after which a generator that ignores the signal is left behind.
+ * What the generator `results` yields. Throws a RelayError APPLICATION if it is none, what it throws, or the reason of the signal, after
+ * which a generator that ignores the signal is left behind.
  */
 export async function* iterate(name: string, results: unknown, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
   const iterator = iteratorOf(name, results);

@@ -9,6 +9,7 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import {
   failureOf,
   frameRows,
+  NO_OFFERS,
   NOT_LOADED,
   NOT_RELOADED,
   placeOf,
@@ -23,7 +24,7 @@ import {
 import type {
   HostedOptions,
   HostedPlugin,
-  Offered,
+  Offers,
   Inbox,
   PluginProblem,
   PluginRegistry,
@@ -119,8 +120,8 @@ export class InlinePlugin implements HostedPlugin {
     return this.#version?.methods ?? [];
   }
 
-  get offered(): Offered | undefined {
-    return this.#version?.offered;
+  get offers(): Offers {
+    return this.#version?.offers ?? NO_OFFERS;
   }
 
   get status(): PluginStatus {

@@ -10,6 +10,7 @@ import {
   COMMAND_TIMEOUT_MS,
   DATASOURCE_DEFAULTS,
   NO_INBOX,
+  NO_OFFERS,
   PluginEnded,
   frameOf,
   notHandedOver,
@@ -26,6 +27,7 @@ import type {
   HostedWork,
   HostEvent,
   Inbox,
+  Offers,
   RelayPort,
   SatelliteState,
   SatelliteStatus,
@@ -106,9 +108,13 @@ export class Satellite {
     }));
   }
 
-  /** The work that it runs now. */
-  get work(): readonly HostedWork[] {
-    if (this.#state.type !== 'running') return [];
+  /** What it offers now besides methods. */
+  get offers(): Offers {
+    if (this.#state.type !== 'running') return NO_OFFERS;
+    return { work: this.#work, datasources: this.#datasources, controllers: this.#controllers, endpoints: this.#endpoints };
+  }
+
+  get #work(): readonly HostedWork[] {
     return this.#parts.work.map((work) => ({
       ...{ type: work.name, help: work.help, payload: work.options.payload ?? 'bytes' },
       ...{ maxConcurrent: work.options.maxConcurrent, timeoutMs: work.options.timeoutMs, takesParams: work.options.params !== undefined },
@@ -117,9 +123,7 @@ export class Satellite {
     }));
   }
 
-  /** The datasources that can be recorded now. */
-  get datasources(): readonly HostedDatasource[] {
-    if (this.#state.type !== 'running') return [];
+  get #datasources(): readonly HostedDatasource[] {
     return this.#parts.datasources.map((datasource) => ({
       ...{ name: datasource.name, help: datasource.help, timeoutMs: undefined, ...DATASOURCE_DEFAULTS },
       ...defined(datasource.options),
@@ -129,9 +133,7 @@ export class Satellite {
     }));
   }
 
-  /** The controllers that can be commanded now. */
-  get controllers(): readonly HostedController[] {
-    if (this.#state.type !== 'running') return [];
+  get #controllers(): readonly HostedController[] {
     return this.#parts.controllers.map((controller) => ({
       ...{ name: controller.name, help: controller.help, timeoutMs: COMMAND_TIMEOUT_MS, maxConcurrent: undefined },
       ...defined(controller.options),
@@ -140,9 +142,7 @@ export class Satellite {
     }));
   }
 
-  /** The watchers and reactors that it offers now. */
-  get endpoints(): readonly HostedEndpointType[] {
-    if (this.#state.type !== 'running') return [];
+  get #endpoints(): readonly HostedEndpointType[] {
     return this.#parts.endpoints.map((endpoint) => ({
       ...{ role: endpoint.role, type: endpoint.type, help: endpoint.help, isReady: true },
       accept: (order) => this.#accept(endpoint, order),

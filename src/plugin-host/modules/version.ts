@@ -8,7 +8,7 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass, ControllerOptions, DatasourceOptions, WorkOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
-import type { HostedOptions, DurableQueues, HostEvent, Inbox, Offered, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import type { DurableQueues, HostedOptions, HostEvent, Inbox, Offers, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
@@ -104,12 +104,13 @@ export class Version {
   }
 
   /** What its satellites offer besides methods. */
-  get offered(): Offered {
+  get offers(): Offers {
+    const all = this.satellites.map(({ satellite }) => satellite.offers);
     return {
-      work: this.satellites.flatMap(({ satellite }) => satellite.work),
-      datasources: this.satellites.flatMap(({ satellite }) => satellite.datasources),
-      controllers: this.satellites.flatMap(({ satellite }) => satellite.controllers),
-      endpoints: this.satellites.flatMap(({ satellite }) => satellite.endpoints),
+      work: all.flatMap(({ work }) => work),
+      datasources: all.flatMap(({ datasources }) => datasources),
+      controllers: all.flatMap(({ controllers }) => controllers),
+      endpoints: all.flatMap(({ endpoints }) => endpoints),
     };
   }
 

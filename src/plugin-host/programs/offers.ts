@@ -7,7 +7,7 @@ import type { Frame, WorkResult } from '../../plugin/internal.ts';
 import { Double, describeValue } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import { frameOf, isWorkResult } from '../hosted/hosted.ts';
-import type { Offered, Readiness, WorkOrder } from '../hosted/hosted.ts';
+import type { Offers, Readiness, WorkOrder } from '../hosted/hosted.ts';
 import type { Description } from './description.ts';
 import { programEndpoint } from './endpoints.ts';
 import type { EndpointPort } from './endpoints.ts';
@@ -22,7 +22,7 @@ export interface OffersPort extends EndpointPort {
 }
 
 /** The offers of this description, at the process behind the port. */
-export function programOffers({ work, datasources, controllers, endpoints }: Pick<Description, keyof Offered>, port: OffersPort): Offered {
+export function programOffers({ work, datasources, controllers, endpoints }: Pick<Description, keyof Offers>, port: OffersPort): Offers {
   return {
     work: work.map((one) => ({ ...one, isReady: port.isUp(), run: (order) => runWork(one.type, order, port) })),
     datasources: datasources.map((one) => ({

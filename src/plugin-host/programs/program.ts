@@ -7,11 +7,11 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
-import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
+import { Inbox, NO_INBOX, NO_OFFERS, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
   DurableQueues,
   HostedPlugin,
-  Offered,
+  Offers,
   HostEvent,
   Incoming,
   PluginProblem,
@@ -132,8 +132,8 @@ export class Program implements HostedPlugin {
     return this.#methods;
   }
 
-  get offered(): Offered | undefined {
-    return this.#isWanted ? this.#supervisor.offered : undefined;
+  get offers(): Offers {
+    return this.#isWanted ? this.#supervisor.offers : NO_OFFERS;
   }
 
   /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */

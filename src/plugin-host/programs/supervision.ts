@@ -1,7 +1,7 @@
 /** The life cycle of a program's process as a pure state machine: it decides what happens next, and the supervisor does it. */
 import { clean, nextDelay } from '../../core/core.ts';
 import type { BackOff } from '../../core/core.ts';
-import type { PluginState, SatelliteState } from '../hosted/hosted.ts';
+import type { PluginState, Readiness, SatelliteState } from '../hosted/hosted.ts';
 
 /** Earlier deaths of the process. */
 interface History {
@@ -284,6 +284,11 @@ export function pluginState(state: Supervised): PluginState {
     default:
       return { type: state.kind };
   }
+}
+
+/** Whether what the program offers can be used. */
+export function readinessOf({ kind }: Supervised): Readiness {
+  return kind === 'up' ? 'ready' : kind === 'failed' ? 'failed' : 'down';
 }
 
 /** The public state of its satellites. */

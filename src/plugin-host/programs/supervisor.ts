@@ -3,8 +3,8 @@ import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts'
 import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import { PluginEnded } from '../hosted/hosted.ts';
-import type { Offered, PluginKind, Readiness } from '../hosted/hosted.ts';
+import { NO_OFFERS, PluginEnded } from '../hosted/hosted.ts';
+import type { Offers, PluginKind, Readiness } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
 import { ItemStreams } from './item-streams.ts';
 import type { ItemBatch } from './item-streams.ts';
@@ -121,8 +121,9 @@ export class Supervisor {
   }
 
   /** What the program described besides its methods. */
-  get offered(): Offered | undefined {
-    return this.#prepared && programOffers(this.#prepared, this.#offersPort);
+  get offers(): Offers {
+    if (!this.#prepared) return NO_OFFERS;
+    return programOffers(this.#prepared, this.#offersPort);
   }
 
   /** Takes items of a stream of its process; undefined if it has no such stream. As {@link ItemStream.push}. */
