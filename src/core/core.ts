@@ -33,6 +33,6 @@ export { Steps } from './steps.ts';
 export type { Step } from './steps.ts';
 export { suggest } from './suggest.ts';
 export { countPosition } from './text-position.ts';
-export { clean, pieceEnd, quoted, safeJson } from './text.ts';
+export { clean, pieceEnd, quoted, safeJson, typedParams } from './text.ts';
 export { runStep, unlessAborted, withTimeout } from './timeout.ts';
 export type { StepLimits } from './timeout.ts';
