@@ -2,7 +2,7 @@
  * Introspection of any XML-RPC server: its methods, their documentation, whether it is alive and its status. A relay supports both the
  * standard names (`system.listMethods`) and those of co2; supervisord has the former, an old co2 server the latter, other servers some.
  */
-import { clean, RelayError } from '../core/core.ts';
+import { clean, RelayError, typedParams } from '../core/core.ts';
 import { dictOf, isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { RemoteFault } from '../client/internal.ts';
@@ -254,8 +254,7 @@ function descriptionOf(
 
 /** `int example.echo.add(a: int, b: int)` */
 function usageOf(method: string, { returns, params, names = [] }: RemoteSignature): string {
-  const named = params.map((type, index) => ((names[index] ?? '') === '' ? type : `${names[index] ?? ''}: ${type}`));
-  return `${returns} ${method}(${named.join(', ')})`;
+  return `${returns} ${method}(${typedParams(params, names)})`;
 }
 
 /** How these methods are called, a line for each way, in the order of the names; only the names if the server does not describe them. */

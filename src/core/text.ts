@@ -36,3 +36,8 @@ export function pieceEnd(text: string, from: number, size: number): number {
 function escaped(char: string): string {
   return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
+
+/** The parameters of a signature with their names, for people: `a: int, b: int`, or `int, int` without names. */
+export function typedParams(types: readonly string[], names: readonly string[]): string {
+  return types.map((type, index) => (names[index] ? `${names[index]}: ${type}` : type)).join(', ');
+}

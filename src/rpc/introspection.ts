@@ -1,5 +1,5 @@
 /** What methods are there and how to call them: co2's names for it, and those of XML-RPC introspection. */
-import { RelayError } from '../core/core.ts';
+import { RelayError, typedParams } from '../core/core.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import type { Method, MethodRegistry, Signature } from './method-registry.ts';
 
@@ -73,8 +73,7 @@ export function addIntrospection(registry: MethodRegistry): void {
 /** `int ham.spam.add(a: int, b: int)`, or `int ham.spam.add(int, int)`, `ham.spam.add(a, b)`, `ham.spam.add(...)` where less is known. */
 export function describeCall({ name, signatures, paramNames = [] }: Pick<Method, 'name' | 'signatures' | 'paramNames'>): string {
   if (!signatures) return `${name}(${paramNames.length > 0 && paramNames.every(Boolean) ? paramNames.join(', ') : '...'})`;
-  const typed = (type: string, index: number): string => (paramNames[index] ? `${paramNames[index]}: ${type}` : type);
-  return signatures.map(([result = 'any', ...params]) => `${result} ${name}(${params.map(typed).join(', ')})`).join('\n');
+  return signatures.map(([result = 'any', ...params]) => `${result} ${name}(${typedParams(params, paramNames)})`).join('\n');
 }
 
 /** What a generator of clients needs to know of a method. */

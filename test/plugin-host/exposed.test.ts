@@ -86,7 +86,7 @@ test('only decorated methods of the class itself are exposed', async (t) => {
 test('declared parameters are enforced before the call', async (t) => {
   const { call } = await started(t, { 'ham/spam.ts': SPAM });
   const refused = (message: string): { code: string; message: string } => ({ code: 'INVALID_PARAMS', message: `ham.spam.add: ${message}` });
-  const usage = '(signature: int ham.spam.add(int, int))';
+  const usage = '(signature: int ham.spam.add(a: int, b: int))';
   await t.throwsAsync(call('ham.spam.add', 1, '2'), refused(`parameter 2 is a string, expected int ${usage}`));
   await t.throwsAsync(call('ham.spam.add', 1), refused(`1 parameter given, expected 2 ${usage}`));
   await t.throwsAsync(call('ham.spam.add', 1, 2, 3), refused(`3 parameters given, expected 2 ${usage}`));

@@ -2,10 +2,10 @@
  * The methods that a satellite exposes: their functions and signatures, and calls with the parameters and the answer checked as declared.
  */
 import 'reflect-metadata';
-import { isPromise, RelayError } from '../../core/core.ts';
+import { isPromise, RelayError, typedParams } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
 import { methodsWith } from '../../plugin/internal.ts';
-import type { AnyClass, ExposedOptions, StandardSchema } from '../../plugin/internal.ts';
+import type { AnyClass, ExposedOptions, StandardSchema, XmlRpcType } from '../../plugin/internal.ts';
 import { describeValue, isDictType } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { VALUE_TYPES } from '../hosted/hosted.ts';
@@ -41,8 +41,8 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
 
 /** Calls `method` on `instance`, and checks its parameters and its answer. */
 export function invokeExposed(method: ExposedMethod, instance: object, params: readonly Value[]): MaybePromise<Sendable | undefined> {
-  const { name, options } = method;
-  if (options.params) checkParams(name, options, params);
+  const { options } = method;
+  if (options.params) checkParams(method, options.params, params);
   else if (options.schema) return parseParams(method, options.schema, params).then((parsed) => run(method, instance, parsed));
   return run(method, instance, params);
 }
@@ -57,10 +57,11 @@ function run(
   return Promise.resolve(answer).then((value) => checkAnswer(name, options, value));
 }
 
-function checkParams(name: string, options: ExposedOptions, params: readonly Value[]): void {
-  const types = options.params ?? [];
+function checkParams(method: ExposedMethod, types: readonly XmlRpcType[], params: readonly Value[]): void {
+  const { name, paramNames, options } = method;
   const refuse = (reason: string): never => {
-    throw new RelayError('INVALID_PARAMS', `${name}: ${reason} (signature: ${declaration(name, options)})`);
+    const result = options.returns === undefined ? '' : `${options.returns} `;
+    throw new RelayError('INVALID_PARAMS', `${name}: ${reason} (signature: ${result}${name}(${typedParams(types, paramNames)}))`);
   };
   if (params.length !== types.length) refuse(`${params.length} parameter${params.length === 1 ? '' : 's'} given, expected ${types.length}`);
   for (const [index, type] of types.entries()) {
@@ -70,13 +71,13 @@ function checkParams(name: string, options: ExposedOptions, params: readonly Val
 }
 
 async function parseParams(
-  { name, signature }: ExposedMethod,
+  { name, signature, paramNames }: ExposedMethod,
   schema: StandardSchema,
   params: readonly Value[],
 ): Promise<readonly unknown[]> {
   const result = await schema['~standard'].validate(params);
   if (result.issues) {
-    const usage = signature?.map(([answer = '', ...types]) => `${answer} ${name}(${types.join(', ')})`).join(' or ');
+    const usage = signature?.map(([answer = '', ...types]) => `${answer} ${name}(${typedParams(types, paramNames)})`).join(' or ');
     const reasons = result.issues.slice(0, 3).map((issue) => issueText(issue, parameterPath));
     throw new RelayError('INVALID_PARAMS', `${name}: ${reasons.join('; ')}${usage === undefined ? '' : ` (signature: ${usage})`}`);
   }
@@ -116,11 +117,6 @@ export function signatureOf(target: AnyClass, method: string, { params, returns,
   if (typeof result !== 'string') return undefined;
   const lists = params ? [params] : schema ? parameterLists(schema) : [emitted('design:paramtypes', target, method)];
   return lists?.every(isList) ? lists.map((list) => [result, ...list]) : undefined;
-}
-
-/** `int ham.spam.add(int, int)`: the declared types, without the result if it is not declared. */
-export function declaration(name: string, { params, returns }: ExposedOptions): string {
-  return `${returns === undefined ? '' : `${returns} `}${name}(${params?.join(', ') ?? '...'})`;
 }
 
 function isList(types: readonly string[] | string | undefined): types is readonly string[] {

@@ -156,7 +156,7 @@ for (const isolation of ISOLATIONS) {
     t.regex(log.matching(new RegExp(`error ${id!}`)).join(), /secret \/path/);
     t.deepEqual(await fault('ham.spam.add', [1]), [
       -32602,
-      'ham.spam.add: 1 parameter given, expected 2 (signature: int ham.spam.add(int, int))',
+      'ham.spam.add: 1 parameter given, expected 2 (signature: int ham.spam.add(a: int, b: int))',
     ]);
     t.deepEqual(await fault('ham.spam.liar'), [-32500, 'ham.spam.liar: it returned a string, but declares int']);
     t.is((await fault('ham.spam.nobody'))[0], -32601);
