@@ -34,9 +34,9 @@ export type BatchVerdict =
   | { readonly kind: 'no batches'; readonly reason: string }
   | Extract<Verdict, { kind: 'too large' | 'later' | 'failed' }>;
 
-// Faults that mean "not now": too many calls, starting or stopping, transport, system. Any other fault is about the dict, and would be
-// the same at every attempt.
-const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
+// Faults that mean "not now": too many calls, starting or stopping, too late, a full disk, transport, system. Any other fault is about the
+// dict, and would be the same at every attempt.
+const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, 522, -32300, -32400]);
 // HTTP statuses with the same meaning: request timeout, too early, too many requests, and those of proxies and starting servers.
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
 // What servers answer to a method that they do not have, instead of a fault.

@@ -149,7 +149,7 @@ test('a dict that cannot be serialized is dropped and does not block later ones'
   t.is(seen.matching('link.refused', { role: 'peer', id: bad.id, reason: /cannot be written/ }).length, 3);
 });
 
-for (const code of [503, 504, -32300, -32400]) {
+for (const code of [503, 504, 522, -32300, -32400]) {
   test(`fault ${code} is temporary: the dict is sent again`, async (t) => {
     const { clock, transport, link, send } = setUp();
     send('a');

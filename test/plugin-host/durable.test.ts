@@ -91,7 +91,7 @@ async function kill(relay: RelayProcess): Promise<void> {
 }
 
 for (const isolation of ['inline', 'child']) {
-  test(`${isolation}: what was acknowledged is delivered after kill -9 of the relay, in order`, async (t) => {
+  test.serial(`${isolation}: what was acknowledged is delivered after kill -9 of the relay, in order`, async (t) => {
     const { cwd, file } = project(t, `durable: true, isolation: '${isolation}'`);
     const first = await startCo2(t, { cwd });
     for (const data of ['a', 'wait', 'c', 'd']) t.true(await first.call('notify', { data }));
@@ -107,7 +107,7 @@ for (const isolation of ['inline', 'child']) {
     );
   });
 
-  test(`${isolation}: no acknowledged message of many is lost when the relay is killed among them`, async (t) => {
+  test.serial(`${isolation}: no acknowledged message of many is lost when the relay is killed among them`, async (t) => {
     const { cwd, file } = project(t, `durable: true, isolation: '${isolation}'`);
     const first = await startCo2(t, { cwd });
     const acknowledged: number[] = [];
@@ -139,7 +139,7 @@ for (const isolation of ['inline', 'child']) {
   });
 }
 
-test('what arrives while a plugin is stopped is kept, also over kill -9 of the relay', async (t) => {
+test.serial('what arrives while a plugin is stopped is kept, also over kill -9 of the relay', async (t) => {
   const { cwd, file } = project(t, 'durable: true');
   const first = await startCo2(t, { cwd });
   await asAdmin(t, first, 'plugin.stop', 'ham.ledger');
@@ -159,7 +159,7 @@ test('what arrives while a plugin is stopped is kept, also over kill -9 of the r
   );
 });
 
-test('a child that is killed gets its message again, marked, and those after it once', async (t) => {
+test.serial('a child that is killed gets its message again, marked, and those after it once', async (t) => {
   const { cwd, file } = project(t, "durable: true, isolation: 'child'");
   const relay = await startCo2(t, { cwd });
   const pid = (await relay.call('ham.ledger.release')) as number;
@@ -177,7 +177,58 @@ test('a child that is killed gets its message again, marked, and those after it 
   );
 });
 
-test('a message at which the relay ends five times becomes a dead letter', async (t) => {
+test.serial('a program in any language is durable if it says so', async (t) => {
+  const cwd = pluginsDir(t, { 'received.txt': '' });
+  const file = join(cwd, 'received.txt');
+  writeFileSync(join(cwd, 'ham.mjs'), programSource(file));
+  writeFileSync(
+    join(cwd, 'config.ts'),
+    `export default { programs: [{ name: 'ham', exec: process.execPath, args: [${JSON.stringify(join(cwd, 'ham.mjs'))}] }] };`,
+  );
+  const first = await startCo2(t, { cwd });
+  for (const data of ['a', 'wait', 'c']) await first.call('notify', { data });
+  await lines(file, ({ length }) => length === 2);
+  await kill(first);
+  await startCo2(t, { cwd });
+  const found = await lines(file, ({ length }) => length === 4);
+  t.deepEqual(
+    found.map(({ data, redelivered }) => [data, redelivered]),
+    [
+      ['a', false],
+      ['wait', false],
+      ['wait', true],
+      ['c', false],
+    ],
+  );
+});
+
+/** A program with a server that says that it is durable, and writes what it receives to a file. */
+function programSource(file: string): string {
+  return `
+    import { appendFileSync } from 'node:fs';
+    import { createServer } from 'node:http';
+    const { CO2_PLUGIN_TOKEN: token } = process.env;
+    const answer = (value) => '<?xml version="1.0"?><methodResponse><params><param><value>' + value + '</value></param></params></methodResponse>';
+    const durable = '<struct><member><name>durable</name><value><boolean>1</boolean></value></member><member><name>capabilities</name><value><array><data><value><string>receive</string></value></data></array></value></member></struct>';
+    createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => (body += chunk));
+      request.on('end', () => {
+        const method = /<methodName>(.*?)</.exec(body)[1];
+        if (method === 'notify') {
+          const data = /<name>data<.name><value><string>(.*?)</.exec(body)[1];
+          const redelivered = /<name>redelivered<.name><value><boolean>1</.test(body);
+          appendFileSync(${JSON.stringify(file)}, JSON.stringify([data, redelivered, 1]) + '\\n');
+          if (data === 'wait' && !redelivered) return;
+        }
+        if (method === 'plugin.stop') setTimeout(() => process.exit(), 20);
+        const value = method === 'plugin.describe' ? durable : method === 'plugin.get_version' ? '<struct></struct>' : '<boolean>1</boolean>';
+        response.setHeader('content-type', 'text/xml').end(answer(value));
+      });
+    }).listen(0, '127.0.0.1', function () { console.log('co2|1|http|127.0.0.1:' + this.address().port + '|/' + token); });`;
+}
+
+test.serial('a message at which the relay ends five times becomes a dead letter', async (t) => {
   const { cwd, file } = project(t, 'durable: true');
   const first = await startCo2(t, { cwd });
   await first.call('notify', { data: 'poison' });

@@ -80,6 +80,8 @@ export class CursorQueue implements DurableQueue {
   #current: StoredItem | undefined;
   /** Messages up to this number may have been delivered in an earlier run, or before an interruption. */
   #redeliveredThrough: number;
+  /** The number up to which the beginning of deliveries is on the disk. */
+  #recorded = 0;
   /** Up to this number, each message is recorded alone, so that it is known at which one the relay ends. */
   #carefulThrough: number;
   #fastWrites = 0;
@@ -170,8 +172,6 @@ export class CursorQueue implements DurableQueue {
     this.#begin();
   }
 
-  // --- What an inbox needs of its queue.
-
   get length(): number {
     const first = this.#window.at(this.#window.first);
     return first !== undefined && first.number <= this.#recorded ? this.#window.length : 0;
@@ -202,6 +202,7 @@ export class CursorQueue implements DurableQueue {
     return { waiting: this.backlog, bytes: this.backlogBytes, oldestMs, dropped: this.#dropped, merged: 0 };
   }
 
+  /** What is stored is kept, so nothing is lost. */
   clear(): number {
     return 0;
   }
@@ -215,15 +216,8 @@ export class CursorQueue implements DurableQueue {
     const item = this.#current;
     this.#current = undefined;
     if (item && item.number > this.#cursor.done) {
-      this.#cursor = {
-        ...this.#cursor,
-        done: item.number,
-        begun: Math.max(this.#cursor.begun, item.number),
-        total: item.total,
-        crashes: 0,
-      };
+      this.#advance(item);
       this.#passOwn();
-      this.record();
     }
     if (this.#onReady) this.#fill();
   }
@@ -239,11 +233,6 @@ export class CursorQueue implements DurableQueue {
       this.#parts.log.warn(`the position of ${clean(this.name)} cannot be stored: ${reasonOf(error)}; messages may be delivered again`);
     });
   }
-
-  // --- Reading and recording.
-
-  /** The number up to which the beginning of deliveries is on the disk. */
-  #recorded = 0;
 
   get #isWindowFull(): boolean {
     return this.#window.length > 0 && (this.#window.length >= MAX_MESSAGES || this.#windowBytes >= MAX_BYTES);
@@ -261,7 +250,12 @@ export class CursorQueue implements DurableQueue {
     if (this.#window.length > 0 || this.#current || this.#next - 1 <= this.#cursor.done) return;
     const { number, total } = this.#parts.end();
     if (number !== this.#next - 1) return;
-    this.#cursor = { ...this.#cursor, done: number, begun: Math.max(this.#cursor.begun, number), total };
+    this.#advance({ number, total });
+  }
+
+  /** It has received the messages up to this one. */
+  #advance({ number, total }: Pick<StoredItem, 'number' | 'total'>): void {
+    this.#cursor = { ...this.#cursor, done: number, begun: Math.max(this.#cursor.begun, number), total, crashes: 0 };
     this.record();
   }
 
@@ -310,8 +304,7 @@ export class CursorQueue implements DurableQueue {
     this.#window.shift();
     this.#windowBytes -= heldBytes(item.message);
     this.#parts.setAside(item.message, deaths);
-    this.#cursor = { ...this.#cursor, done: item.number, begun: Math.max(this.#cursor.begun, item.number), total: item.total, crashes: 0 };
-    this.record();
+    this.#advance(item);
     return true;
   }
 
@@ -330,10 +323,9 @@ export class CursorQueue implements DurableQueue {
     this.#fastWrites = isFast ? this.#fastWrites + 1 : 0;
     const count = Math.min(MAX_BEGUN, 2 ** Math.max(0, this.#fastWrites - FAST_WRITES), this.#window.length);
     const last = this.#window.at(this.#window.first + count - 1) ?? first;
-    const begun = Math.max(last.number, first.number, this.#cursor.begun);
     const through = Math.max(last.number, first.number);
     this.#isBeginning = true;
-    this.#cursor = { ...this.#cursor, begun };
+    this.#cursor = { ...this.#cursor, begun: Math.max(through, this.#cursor.begun) };
     this.#parts
       .write(this.#cursor, 'synced')
       // The store has reported that it fails; the relay goes on delivering.

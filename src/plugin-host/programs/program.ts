@@ -346,8 +346,9 @@ export class Program implements HostedPlugin {
 
   #open(): void {
     const { prepared } = this.#supervisor;
-    if (prepared) this.#inbox.setDurable(prepared.isDurable ? this.#parts.durable?.queue(this.name) : undefined);
-    this.#inbox.open(prepared?.capabilities.has('receive') ?? true);
+    const receives = prepared?.capabilities.has('receive') ?? true;
+    if (prepared) this.#inbox.setDurable(prepared.isDurable && receives ? this.#parts.durable?.queue(this.name) : undefined);
+    this.#inbox.open(receives);
   }
 
   /** Handles the end of the process. Returns true if a message caused it; a message that does so repeatedly becomes a dead letter. */
