@@ -10,6 +10,7 @@ import { Journal } from './journal.ts';
 import {
   BATCH_MESSAGES,
   CACHE_BYTES,
+  FRESH_MS,
   DURABLE_TTL_MS,
   MAX_GENERATION,
   MAX_HOPS,
@@ -24,7 +25,7 @@ import {
 } from './limits.ts';
 import type { Link } from './link.ts';
 import { LowMark } from './low-mark.ts';
-import { MAX_HEAD_BYTES, decodeHead, encodeHead, sizeOf, streamKey } from './message.ts';
+import { MAX_HEAD_BYTES, decodeHead, encodeHead, streamKey } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 import { Outbound } from './outbound.ts';
@@ -365,7 +366,7 @@ export class Custody {
     }
     if (held.isLocal) this.#deliver(held, false);
     if (this.#isDone(held)) this.#finish(held);
-    else this.#queue(held, this.#hasLink(held) ? 'fresh' : 'backlog');
+    else this.#queue(held, this.#isFresh(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
     this.#limitCache(held);
   }
@@ -374,8 +375,10 @@ export class Custody {
     if (held.stream.target !== this.#parts.id) this.#outbound.enqueue(held, part);
   }
 
-  #hasLink({ stream: { target }, waitingFor }: Held): boolean {
+  /** What has waited in another relay is part of a backlog here as well. */
+  #isFresh({ stream: { target }, waitingFor, arrival }: Held): boolean {
     const { topology } = this.#parts;
+    if ((arrival?.envelope.ageMs ?? 0) > FRESH_MS) return false;
     if (target !== undefined) return topology.pathTo(target) !== undefined;
     return waitingFor.some((id) => topology.hasLink(id));
   }
