@@ -4,12 +4,13 @@
  */
 import { nextDelay, RelayError } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { Held, decodeEntry, encodeHeld, heldOf } from './held.ts';
-import type { Arrival, HeldStream } from './held.ts';
+import { decodeEntry, encodeHeld, heldOf } from './held.ts';
+import type { Arrival, Held, HeldStream } from './held.ts';
 import { Journal } from './journal.ts';
 import {
   BATCH_MESSAGES,
   CACHE_BYTES,
+  FRESH_MS,
   DURABLE_TTL_MS,
   MAX_GENERATION,
   MAX_HOPS,
@@ -24,7 +25,7 @@ import {
 } from './limits.ts';
 import type { Link } from './link.ts';
 import { LowMark } from './low-mark.ts';
-import { MAX_HEAD_BYTES, decodeHead, encodeHead, sizeOf, streamKey } from './message.ts';
+import { MAX_HEAD_BYTES, decodeHead, encodeHead, streamKey } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 import { Outbound } from './outbound.ts';
@@ -78,7 +79,6 @@ interface Signing {
 // Receipts and reports of the mesh itself.
 const RECEIPT = 'co2/receipt';
 const OUTCOME = 'co2/outcome';
-const SYSTEM = /^co2\//;
 const NO_PEERS: readonly string[] = [];
 const STATUSES: readonly DeliveryStatus[] = ['delivered', 'expired', 'rejected', 'dead-letter', 'dropped'];
 const MAX_REASON_BYTES = 200;
@@ -245,10 +245,7 @@ export class Custody {
     const stream = own.held;
     const arrival = { envelope, at: this.#now };
     const waitingFor = head.target === undefined ? this.#list([...this.#peers]) : NO_PEERS;
-    const held = new Held(
-      ...([stream, head.number, true, head.isOrdered, sizeOf(envelope), this.#now + head.ttlMs] as const),
-      ...([envelope.via, waitingFor, head.target === id, arrival] as const),
-    );
+    const held = heldOf({ type: 'message', head, arrival, isOwn: true, isLocal: head.target === id, waitingFor }, stream);
     const accepted = (): void => {
       if (token !== '') effects.push({ type: 'accepted', token, id: held.id });
       this.#stored(held, head);
@@ -362,14 +359,14 @@ export class Custody {
 
   #stored(held: Held, head: Head): void {
     if (held.state === 'gone') return;
-    if (SYSTEM.test(head.contentType) && held.isLocal) {
+    if (held.isSystem && held.isLocal) {
       const payload = held.arrival?.envelope.payload;
       if (payload) this.#takeSystem(head, payload);
       held.isLocal = false;
     }
     if (held.isLocal) this.#deliver(held, false);
     if (this.#isDone(held)) this.#finish(held);
-    else this.#queue(held, this.#hasLink(held) ? 'fresh' : 'backlog');
+    else this.#queue(held, this.#isFresh(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
     this.#limitCache(held);
   }
@@ -378,8 +375,10 @@ export class Custody {
     if (held.stream.target !== this.#parts.id) this.#outbound.enqueue(held, part);
   }
 
-  #hasLink({ stream: { target }, waitingFor }: Held): boolean {
+  /** What has waited in another relay is part of a backlog here as well. */
+  #isFresh({ stream: { target }, waitingFor, arrival }: Held): boolean {
     const { topology } = this.#parts;
+    if ((arrival?.envelope.ageMs ?? 0) > FRESH_MS) return false;
     if (target !== undefined) return topology.pathTo(target) !== undefined;
     return waitingFor.some((id) => topology.hasLink(id));
   }
@@ -388,7 +387,7 @@ export class Custody {
     if (!held.arrival) return;
     const { envelope, at } = held.arrival;
     const head = decodeHead(envelope.head);
-    if (SYSTEM.test(head.contentType)) {
+    if (held.isSystem) {
       this.#takeSystem(head, envelope.payload);
       held.isLocal = false;
       if (this.#isDone(held)) this.#finish(held);
@@ -409,7 +408,7 @@ export class Custody {
     held.isLocal = false;
     const { stream, number } = held;
     if (outcome.type !== 'done') {
-      if (held.isOwn) this.#report(held.id, outcome.type, outcome.reason, this.#parts.id);
+      if (held.isOwn) this.#report(held, outcome.type, outcome.reason, this.#parts.id);
       else if (stream.target !== undefined) this.#tellOrigin(stream, number, outcome);
     }
     if (this.#isDone(held)) this.#finish(held);
@@ -534,7 +533,7 @@ export class Custody {
     const { target } = held.stream;
     const isFinal = reason === 'forged' || reason === 'hops' || reason === 'expired';
     if (target === undefined && isFinal) {
-      this.#report(held.id, 'rejected', `node ${peer} refuses it: ${reason}`, peer);
+      this.#report(held, 'rejected', `node ${peer} refuses it: ${reason}`, peer);
       this.#hasIt(held, peer);
     } else if (target !== undefined && isFinal && !held.isOwn) this.#finish(held);
     else
@@ -631,7 +630,7 @@ export class Custody {
     const who = target ?? held.waitingFor.join(', ');
     if (held.isOwn || target === undefined) {
       const why = held.state === 'custody' ? 'no receipt came from' : 'it did not reach';
-      this.#report(held.id, 'expired', `${why} ${who} in time`, target ?? held.waitingFor[0]);
+      this.#report(held, 'expired', `${why} ${who} in time`, target ?? held.waitingFor[0]);
     }
     if (held.isLocal) {
       for (const peer of held.waitingFor) this.#outbound.uncount(held, peer);
@@ -695,7 +694,7 @@ export class Custody {
       if (number > numbers.greatest) break;
       if (!numbers.has(number)) continue;
       this.#finish(held);
-      this.#report(held.id, 'delivered', '', target);
+      this.#report(held, 'delivered', '', target);
     }
   }
 
@@ -705,10 +704,15 @@ export class Custody {
     const reason = reader.text(MAX_REASON_BYTES);
     reader.end();
     // Only the node that a message was for may say so.
-    if (ref.startsWith(`${this.#parts.id}.`) && ref.includes(`.u:${origin}.`)) this.#report(ref, status, reason, origin);
+    if (ref.startsWith(`${this.#parts.id}.`) && ref.includes(`.u:${origin}.`)) {
+      this.#parts.effects.push({ type: 'outcome', id: ref, status, reason, node: origin });
+    }
   }
 
-  #report(id: string, status: DeliveryStatus, reason: string, node: string | undefined): void {
+  /** Nothing is reported about messages of the mesh itself: there is never an error about an error. */
+  #report(held: Held, status: DeliveryStatus, reason: string, node: string | undefined): void {
+    if (held.isSystem) return;
+    const { id } = held;
     this.#parts.effects.push({ type: 'outcome', id, status, reason, node });
   }
 
@@ -791,7 +795,7 @@ export class Custody {
         const counts = (one: Held): boolean => one.state !== 'gone' && one.waitingFor.includes(peer);
         const oldest = queue.shift('retry', counts) ?? queue.shift('backlog', counts) ?? queue.shift('fresh', counts);
         if (!oldest) break;
-        this.#report(oldest.id, 'dropped', `too much waits for node ${peer}`, peer);
+        this.#report(oldest, 'dropped', `too much waits for node ${peer}`, peer);
         this.#hasIt(oldest, peer);
       }
     }

@@ -27,6 +27,8 @@ export class Held {
   state: HeldState = 'queued';
   /** Attempts that failed. */
   attempts = 0;
+  /** Whether it is a message of the mesh itself, about which nothing is reported. */
+  isSystem = false;
   /** The neighbour that was tried last, which is avoided if there is another path. */
   lastHop: string | undefined = undefined;
 
@@ -70,6 +72,9 @@ export type LogEntry =
       readonly isLocal: boolean;
       readonly waitingFor: readonly string[];
     };
+
+/** What the content types of the mesh itself begin with. */
+export const SYSTEM_TYPES = 'co2/';
 
 const DONE = 0;
 const MESSAGE = 1;
@@ -119,5 +124,8 @@ export function decodeEntry(bytes: Buffer): LogEntry {
 export function heldOf({ head, arrival, isOwn, isLocal, waitingFor }: LogEntry & { type: 'message' }, stream: HeldStream): Held {
   const { envelope, at } = arrival;
   const expiresAt = at + head.ttlMs - envelope.ageMs;
-  return new Held(stream, head.number, isOwn, head.isOrdered, sizeOf(envelope), expiresAt, envelope.via, waitingFor, isLocal, arrival);
+  const bytes = sizeOf(envelope);
+  const held = new Held(stream, head.number, isOwn, head.isOrdered, bytes, expiresAt, envelope.via, waitingFor, isLocal, arrival);
+  held.isSystem = head.contentType.startsWith(SYSTEM_TYPES);
+  return held;
 }

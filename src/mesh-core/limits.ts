@@ -50,6 +50,8 @@ export const STABLE_MS = 60_000;
 export const RECEIPT_MS = 10_000;
 /** Of four messages in flight at most three are of a backlog, so that fresh ones need not wait for a whole window. */
 export const BACKLOG_SHARE = 0.75;
+/** A message that is younger than this when it arrives is sent before a backlog. */
+export const FRESH_MS = 2000;
 /** Messages of a backlog that are sent to a neighbour per second. Protects it when everybody's backlog comes at once. */
 export const BACKLOG_PER_SECOND = 20_000;
 /** Messages of a backlog that may be sent at once. */

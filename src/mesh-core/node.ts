@@ -323,7 +323,7 @@ export class MeshNode implements LinkUser<Held> {
 
   #tick(): void {
     const now = this.#now;
-    for (const dialer of this.#dialers.values()) this.#tickDialer(dialer);
+    if (!this.#isLeaving) for (const dialer of this.#dialers.values()) this.#tickDialer(dialer);
     for (const link of [...this.#links.values()]) link.tick(now);
     for (const [id, link] of this.#links) if (link.state.type === 'up') this.#updateCost(id, link);
     if (now >= this.#compareAt) this.#compare();
@@ -345,7 +345,7 @@ export class MeshNode implements LinkUser<Held> {
       this.#effects.push({ type: 'close', channel: expired.channel, reason: expired.reason });
       dialer.failed(now);
     }
-    if (!dialer.isDue(now) || this.#isLeaving) return;
+    if (!dialer.isDue(now)) return;
     const channel = -++this.#lastChannel;
     dialer.dialing(channel, now);
     this.#dialing.set(channel, dialer);
@@ -387,7 +387,7 @@ export class MeshNode implements LinkUser<Held> {
     this.#custody.fill(this.#links.values(), now);
     for (const link of this.#links.values()) link.flush();
     let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#compareAt, this.#forgetAt);
-    for (const { wakeAt: at } of this.#dialers.values()) wakeAt = Math.min(wakeAt, at);
+    if (!this.#isLeaving) for (const { wakeAt: at } of this.#dialers.values()) wakeAt = Math.min(wakeAt, at);
     for (const { wakeAt: at } of this.#links.values()) wakeAt = Math.min(wakeAt, at);
     this.#wakeAt = wakeAt;
     return this.#effects.splice(0);

@@ -18,7 +18,7 @@ import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
 
 const id = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => idText(Buffer.from(bytes)));
 const count = fc.maxSafeNat();
-const text = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((one) => one.isWellFormed() && Buffer.byteLength(one) <= 255);
+const text = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((one) => Buffer.byteLength(one) <= 255);
 const head: fc.Arbitrary<Head> = fc
   .record({
     ...{ origin: id, epoch: count, target: fc.option(id, { nil: undefined }), number: count, low: count, sentAt: count },
@@ -258,7 +258,7 @@ test('a capability leads to the nearest node that offers it, then to the least b
   t.is(topology.nearest('work:render', undefined), ids[2]!);
   t.is(topology.nearest('work:paint', undefined), undefined);
   const byKey = Array.from({ length: 20 }, (_, key) => topology.nearest('work:render', String(key)));
-  t.deepEqual(new Set(byKey), new Set([ids[1]!, ids[2]!]));
+  t.deepEqual([...new Set(byKey)].sort(), [ids[1]!, ids[2]!].sort());
   t.deepEqual(
     Array.from({ length: 20 }, (_, key) => topology.nearest('work:render', String(key))),
     byKey,

@@ -49,6 +49,8 @@ interface Place {
   tickAt: number;
   /** How often it crashed. */
   crashes: number;
+  /** Every write fails. */
+  hasBrokenDisk: boolean;
 }
 
 /** A connection between two nodes: its ends are a node and its number for the channel. */
@@ -100,7 +102,7 @@ export class World {
     this.places = Array.from({ length: options.nodes }, (_, index) => ({
       ...{ id: idOfKey(fakeCrypto, fakeSigner(index).publicKey), disk: new VirtualDisk() },
       ...{ neighbours: options.edges.filter(([from]) => from === index).map(([, to]) => to) },
-      ...{ epoch: 0, life: 0, node: undefined, pausedUntil: 0, tickAt: Infinity, crashes: 0 },
+      ...{ epoch: 0, life: 0, node: undefined, pausedUntil: 0, tickAt: Infinity, crashes: 0, hasBrokenDisk: false },
     }));
   }
 
@@ -285,7 +287,15 @@ export class World {
 
   #write(index: number, place: Place, { operations, durability, batch }: Effect & { type: 'write' }): void {
     const { life } = place;
+    if (place.hasBrokenDisk) {
+      this.#later(index, place, 1, { type: 'write-failed', batch, reason: 'the disk is broken' });
+      return;
+    }
     const numbers = place.disk.write(operations);
+    // The system writes everything in time, also what nobody asked to be synced.
+    this.after(5000, () => {
+      if (place.life === life) place.disk.sync();
+    });
     const syncMs = 1 + this.#random.below(10);
     const isEarly = this.#options.overrides?.acknowledgesBeforeSync === true;
     this.after(isEarly ? syncMs + 200 : syncMs, () => {

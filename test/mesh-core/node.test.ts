@@ -1,0 +1,318 @@
+/** What users see of the mesh: messages reach every node over any path, wait for those that are away, and nothing is lost unsaid. */
+import test from 'ava';
+import { openStore, MemoryDisk } from '../../src/store/store.ts';
+import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE } from '../../src/mesh-core/mesh-core.ts';
+import type { CustodyLimits, Effect, NodeEvent, Submission } from '../../src/mesh-core/mesh-core.ts';
+import { randomEdges } from '../simulate/chaos.ts';
+import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
+import { World } from '../simulate/world.ts';
+import { Random } from '../fuzz/random.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+type Of<T extends Effect['type']> = Effect & { readonly type: T };
+
+interface MeshOptions {
+  readonly limits?: Partial<CustodyLimits>;
+  readonly capabilities?: (index: number) => readonly string[];
+  /** How satellites end a message. */
+  readonly outcome?: (NodeEvent & { readonly type: 'processed' })['outcome'];
+}
+
+/** A mesh on a virtual network whose nodes are all up. */
+class Mesh {
+  readonly world: World;
+  readonly effects: (readonly [index: number, effect: Effect, at: number])[] = [];
+  #sent = 0;
+
+  constructor(nodes: number, edges: readonly (readonly [number, number])[], { outcome = { type: 'done' }, ...options }: MeshOptions = {}) {
+    this.world = new World({
+      ...{ random: new Random(1), nodes, edges, ...options },
+      onEffect: (index, effect) => {
+        this.effects.push([index, effect, this.world.now]);
+        if (effect.type === 'deliver') this.event(index, { type: 'processed', delivery: effect.delivery, outcome });
+      },
+    });
+    for (let index = 0; index < nodes; index++) this.world.start(index);
+    this.run(5000);
+  }
+
+  id(index: number): string {
+    return this.world.places[index]!.id;
+  }
+
+  run(ms: number): void {
+    this.world.runUntil(this.world.now + ms);
+  }
+
+  event(index: number, event: NodeEvent): void {
+    this.world.after(0, () => {
+      this.world.event(index, event);
+    });
+  }
+
+  send(from: number, to: number | 'all', change: Partial<Submission> = {}): void {
+    const target = to === 'all' ? ({ type: 'all' } as const) : ({ type: 'node', id: this.id(to) } as const);
+    const token = `m${++this.#sent}`;
+    const submission = { token, target, payload: Buffer.from(token), isDurable: true, isOrdered: false, hostId: 'h', generation: 0 };
+    this.world.event(from, { type: 'submit', submission: { ...submission, contentType: 'dict', ...change }, wallMs: 0 });
+  }
+
+  /** `node payload`, in order. */
+  get delivered(): string[] {
+    return this.all('deliver').map(([index, { payload }]) => `${index} ${payload.toString()}`);
+  }
+
+  /** `node status about-node`, in order. */
+  get outcomes(): string[] {
+    const name = (id: string | undefined): number => this.world.places.findIndex((place) => place.id === id);
+    return this.all('outcome').map(([index, { status, node }]) => `${index} ${status} ${name(node)}`);
+  }
+
+  all<T extends Effect['type']>(type: T): (readonly [number, Of<T>, number])[] {
+    return this.effects.filter((one): one is readonly [number, Of<T>, number] => one[1].type === type);
+  }
+}
+
+const LINE = [[0, 1], [1, 2], [2, 3]] as const; // prettier-ignore
+
+test('a message for one node crosses others, and the sender learns that it arrived', (t) => {
+  const mesh = new Mesh(4, LINE);
+  mesh.send(0, 3);
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, ['3 m1']);
+  t.deepEqual(mesh.outcomes, ['0 delivered 3']);
+  t.is(mesh.all('accepted').length, 1);
+  t.deepEqual(
+    mesh.world.places.map(({ node }) => node!.status().durable),
+    [0, 0, 0, 0],
+    'nobody keeps it',
+  );
+});
+
+test('a broadcast reaches every other node once, over as few frames as twice the links', (t) => {
+  const edges = randomEdges(12, new Random(3));
+  const mesh = new Mesh(12, edges);
+  mesh.send(0, 'all');
+  mesh.run(2000);
+  t.deepEqual(mesh.delivered.sort(), Array.from({ length: 11 }, (_, index) => `${index + 1} m1`).sort());
+});
+
+test('a message waits for a node that is down, over a restart of everybody', (t) => {
+  const mesh = new Mesh(4, LINE);
+  mesh.world.crash(3, true);
+  mesh.run(5000);
+  mesh.send(0, 3);
+  mesh.send(0, 'all');
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered.sort(), ['1 m2', '2 m2']);
+  for (const index of [0, 1, 2]) mesh.world.crash(index, true);
+  for (const index of [0, 1, 2, 3]) mesh.world.start(index);
+  mesh.run(90_000);
+  t.deepEqual(mesh.delivered.filter((one) => one.startsWith('3')).sort(), ['3 m1', '3 m2']);
+  t.deepEqual(mesh.outcomes, ['0 delivered 3']);
+});
+
+test('a message to a dead node expires in time, and the sender is told once', (t) => {
+  const mesh = new Mesh(4, LINE);
+  mesh.world.crash(3, false);
+  mesh.send(0, 3, { ttlMs: 5000 });
+  mesh.run(10_000);
+  t.deepEqual(mesh.outcomes, ['0 expired 3']);
+  mesh.world.start(3);
+  mesh.run(90_000);
+  t.deepEqual([mesh.delivered, mesh.outcomes.length], [[], 1]);
+});
+
+test('a message takes another path when a link falls silent', (t) => {
+  const mesh = new Mesh(4, [[0, 1], [1, 3], [0, 2], [2, 3]]); // prettier-ignore
+  const hop = mesh.world.places[0]!.node!.path(mesh.id(3))!.hop === mesh.id(1) ? 1 : 2;
+  mesh.world.cut(hop, 3);
+  mesh.world.cut(3, hop);
+  mesh.run(1);
+  mesh.send(0, 3);
+  mesh.run(20_000);
+  t.deepEqual([mesh.delivered, mesh.outcomes], [['3 m1'], ['0 delivered 3']]);
+});
+
+test('a node that leaves says so: the others know within two seconds', (t) => {
+  const mesh = new Mesh(4, LINE);
+  mesh.event(2, { type: 'leave' });
+  mesh.run(2000);
+  t.is(mesh.world.places[0]!.node!.path(mesh.id(2)), undefined);
+  t.is(mesh.world.places[0]!.node!.path(mesh.id(3)), undefined);
+  t.true(mesh.world.places[0]!.node!.nodes().some(({ id, isLeaving }) => id === mesh.id(2) && isLeaving));
+});
+
+test('a capability finds a node that offers it, and is refused if nobody does', (t) => {
+  const mesh = new Mesh(4, LINE, { capabilities: (index) => (index === 3 ? ['work:render'] : []) });
+  mesh.send(0, 'all', { target: { type: 'any', capability: 'work:render' } });
+  mesh.send(0, 'all', { target: { type: 'any', capability: 'work:paint' } });
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, ['3 m1']);
+  t.like(mesh.all('refused')[0]![1], { reason: 'no-candidate', text: 'no node that can be reached offers work:paint' });
+});
+
+test('answers to answers end', (t) => {
+  const mesh = new Mesh(2, [[0, 1]]);
+  mesh.send(0, 'all', { generation: 16 });
+  mesh.send(0, 'all', { generation: 17 });
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, ['1 m1']);
+  t.is(mesh.all('refused')[0]![1].reason, 'generation');
+});
+
+test('what the satellites of the target reject is reported to the sender', (t) => {
+  const mesh = new Mesh(4, LINE, { outcome: { type: 'dead-letter', reason: 'ham.spam.Spam crashed five times' } });
+  mesh.send(0, 3);
+  mesh.run(2000);
+  t.deepEqual(mesh.outcomes, ['0 delivered 3', '0 dead-letter 3']);
+  t.is(mesh.all('outcome')[1]![1].reason, 'ham.spam.Spam crashed five times');
+});
+
+test('too much for one node is refused; a neighbour that is away loses its oldest broadcasts, with a report', (t) => {
+  const mesh = new Mesh(3, [[0, 1], [0, 2]], { limits: { quotaMessages: 3 } }); // prettier-ignore
+  mesh.world.crash(2, true);
+  mesh.run(1000);
+  for (let count = 0; count < 4; count++) {
+    mesh.send(0, 2);
+    mesh.run(100);
+  }
+  t.is(mesh.all('refused')[0]![1].reason, 'quota');
+  for (let count = 0; count < 4; count++) {
+    mesh.send(0, 'all');
+    mesh.run(100);
+  }
+  t.deepEqual(mesh.outcomes, ['0 dropped 2', '0 dropped 2']);
+  mesh.world.start(2);
+  mesh.run(60_000);
+  t.deepEqual(mesh.delivered.filter((one) => one.startsWith('2')).sort(), ['2 m1', '2 m2', '2 m3', '2 m7', '2 m8']);
+});
+
+test('a node whose disk fails refuses durable messages, says so, and passes on those in memory', (t) => {
+  const mesh = new Mesh(3, [[0, 1], [1, 2]]); // prettier-ignore
+  mesh.world.places[1]!.hasBrokenDisk = true;
+  mesh.send(1, 2);
+  mesh.run(1000);
+  mesh.send(1, 2);
+  mesh.send(0, 2, { isDurable: false });
+  mesh.send(0, 2);
+  mesh.run(5000);
+  t.deepEqual(
+    mesh.all('refused').map(([, { reason }]) => reason),
+    ['storage', 'storage'],
+  );
+  t.deepEqual(
+    mesh.all('alarm').map(([index]) => index),
+    [1],
+  );
+  t.deepEqual(mesh.delivered, ['2 m3']);
+  mesh.world.places[1]!.hasBrokenDisk = false;
+  mesh.world.crash(1, true);
+  mesh.world.start(1);
+  mesh.run(90_000);
+  t.deepEqual(mesh.delivered, ['2 m3', '2 m4'], 'the neighbour kept what was not acknowledged');
+});
+
+test('a second node with the same identity raises an alarm, and gets no link', (t) => {
+  const mesh = new Mesh(2, [[0, 1]]);
+  mesh.event(0, { type: 'proven', channel: 900, peer: { id: mesh.id(1), epoch: 1, instance: 'another' } });
+  mesh.event(0, { type: 'proven', channel: 901, peer: { id: mesh.id(0), epoch: 1, instance: 'another' } });
+  mesh.run(100);
+  t.is(mesh.all('alarm').length, 2);
+  t.is(mesh.world.places[0]!.node!.links().size, 1);
+});
+
+test('a neighbour that is forgotten gets nothing any more', (t) => {
+  const mesh = new Mesh(3, [[0, 1], [0, 2]]); // prettier-ignore
+  mesh.world.crash(2, true);
+  mesh.send(0, 'all');
+  mesh.run(1000);
+  t.is(mesh.world.places[0]!.node!.status().durable, 1);
+  mesh.event(0, { type: 'forget-peer', id: mesh.id(2) });
+  mesh.run(1000);
+  t.is(mesh.world.places[0]!.node!.status().durable, 0);
+});
+
+test('the traffic of an hour ago, sent again, delivers nothing', (t) => {
+  const mesh = new Mesh(2, [[0, 1]]);
+  const replayed: NodeEvent[] = [];
+  const node = mesh.world.places[1]!.node!;
+  const { handle } = node;
+  node.handle = (event, now) => {
+    if (event.type === 'frame' && event.frame.type === 'push') replayed.push(event);
+    return handle.call(node, event, now);
+  };
+  for (let count = 0; count < 50; count++) mesh.send(0, count % 2 === 0 ? 'all' : 1);
+  // The system has written everything by then, so that nothing is delivered again after the crash.
+  mesh.run(10_000);
+  t.is(mesh.delivered.length, 50);
+  mesh.world.crash(1, true);
+  mesh.world.start(1);
+  mesh.run(3_600_000);
+  const stranger = fakeSigner(7);
+  // A neighbour that has kept everything sends it with new numbers of its own link.
+  mesh.event(1, { type: 'proven', channel: 900, peer: { id: mesh.id(0), epoch: 2, instance: stranger.publicKey.toString('hex') } });
+  let first = 1;
+  for (const event of replayed) {
+    if (event.type !== 'frame' || event.frame.type !== 'push') continue;
+    mesh.event(1, { type: 'frame', channel: 900, frame: { ...event.frame, first } });
+    first += event.frame.items.length;
+  }
+  mesh.run(3000);
+  t.true(first > 50);
+  t.is(mesh.delivered.length, 50);
+});
+
+test('traffic flows again within 5 s after a silent loss, and within 1 s after a reset, with 100 nodes', (t) => {
+  t.timeout(120_000);
+  for (const [how, limitMs] of [
+    ['silent', 5000],
+    ['reset', 1000],
+  ] as const) {
+    const mesh = new Mesh(100, randomEdges(100, new Random(7)));
+    mesh.run(20_000);
+    const { places } = mesh.world;
+    const target = 50;
+    const first = places[0]!.node!.path(mesh.id(target))!.hop;
+    const hop = places.findIndex(({ id }) => id === first);
+    if (how === 'reset') mesh.world.reset(0, hop);
+    mesh.world.cut(0, hop);
+    mesh.world.cut(hop, 0);
+    const start = mesh.world.now;
+    mesh.send(0, target);
+    while (mesh.delivered.length === 0 && mesh.world.now < start + 30_000) mesh.run(10);
+    const healedMs = mesh.world.now - start;
+    t.log(`${how}: delivered after ${healedMs} ms`);
+    t.true(healedMs < limitMs, `${how}: ${healedMs} ms`);
+  }
+});
+
+test('a node works on the real store: what it accepted is there after a power failure', async (t) => {
+  const disk = new MemoryDisk();
+  const clock = new VirtualClock();
+  const open = () => openStore({ disk, options: { minFreeBytes: 0, minFreePercent: 0 }, clock, report: () => undefined });
+  const start = async (epoch: number) => {
+    const store = await open();
+    const signer = fakeSigner(0);
+    const description = { nick: '', addresses: [], capabilities: [], load: 0 };
+    const id = new World({ random: new Random(1), nodes: 1, edges: [], onEffect: () => undefined }).places[0]!.id;
+    const node = new MeshNode({ id, epoch, signer, crypto: fakeCrypto, random: () => 0.5, description }, 1000);
+    for await (const { key } of store.entries(PEER_TABLE)) node.restore.peer(key);
+    for await (const { key, value } of store.entries(SEEN_TABLE)) node.restore.seen(key, value);
+    for await (const { number, value } of store.records(MESSAGE_LOG)) node.restore.record(number, value);
+    return { store, node, effects: node.start(1000) };
+  };
+  const first = await start(1);
+  const target = { type: 'node', id: 'a'.repeat(32) } as const;
+  const submission = { token: 'a', target, payload: Buffer.from('x'), isDurable: true, isOrdered: false, hostId: 'h', generation: 0 };
+  const effects = first.node.handle({ type: 'submit', submission: { ...submission, contentType: 'dict' }, wallMs: 0 }, 1001);
+  const write = effects.find((effect): effect is Of<'write'> => effect.type === 'write')!;
+  t.deepEqual([write.durability, write.isProgress, effects.some(({ type }) => type === 'accepted')], ['synced', false, false]);
+  const numbers = await first.store.write(write.operations, write);
+  const after = first.node.handle({ type: 'written', batch: write.batch, numbers }, 1002);
+  t.true(after.some(({ type }) => type === 'accepted'));
+  disk.crash();
+  const second = await start(2);
+  t.is(second.node.status().durable, 1);
+  await second.store.close();
+});
