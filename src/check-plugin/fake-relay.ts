@@ -3,6 +3,7 @@ import { ProgramServer } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
+import { ItemStream } from '../plugin-host/programs/internal.ts';
 import type { PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
@@ -54,6 +55,9 @@ const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'p
 export class FakeRelay {
   readonly #known = new Map<string, KnownProcess>();
   readonly #seen = new Map<string, SeenCalls>();
+  readonly #streams = new Map<string, ItemStream>();
+  /** Pushes that were answered with false since nobody wants these items. */
+  refusedPushes = 0;
   #tokens: readonly { readonly name: string; readonly sha256: string; readonly send?: WriteOptions | undefined }[] = [];
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
@@ -86,6 +90,18 @@ export class FakeRelay {
 
   stop(): Promise<void> {
     return this.#server.stop();
+  }
+
+  /** A stream to which a program may push, until it is closed. */
+  openStream(): ItemStream {
+    const stream = new ItemStream();
+    this.#streams.set(stream.id, stream);
+    return stream;
+  }
+
+  closeStream(stream: ItemStream): void {
+    this.#streams.delete(stream.id);
+    stream.close();
   }
 
   /** Accepts calls of this process from now on. */
@@ -143,8 +159,12 @@ export class FakeRelay {
       this.#pollOf(id).answer(call, answer);
     },
     programLog: () => undefined,
-    // No work is submitted here, so there are no streams.
-    pushItems: () => Promise.resolve(false),
+    pushItems: (_id, stream, batch) => {
+      const open = this.#streams.get(stream);
+      if (open) return open.push(batch);
+      this.refusedPushes++;
+      return Promise.resolve(false);
+    },
   };
 
   #pollOf(id: string): PollTransport {

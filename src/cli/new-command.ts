@@ -7,8 +7,8 @@ import { clean, quoted, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { optionsOf } from './find-relay.ts';
-import { filesOf, LANGUAGES, WORK, planPlugin, put, requireNew } from './scaffold.ts';
-import type { Language, NewPlugin } from './scaffold.ts';
+import { filesOf, KINDS, LANGUAGES, planPlugin, put, requireNew } from './scaffold.ts';
+import type { Kind, Language, NewPlugin } from './scaffold.ts';
 import { toJson } from './values.ts';
 
 interface NewFlags {
@@ -22,7 +22,11 @@ interface NewFlags {
 
 const MORE = `
 co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. --lang javascript writes spam.mjs.
---kind work writes one that does units of work (co2 work). Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
+${Object.entries(KINDS)
+  .map(([kind, { help }]) => `--kind ${kind} writes ${help}`)
+  .join(
+    ', ',
+  )}. Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -30,7 +34,11 @@ export function addNewCommand(program: Command): void {
   prepare(command.command('plugin <package/module>'))
     .description('write a working plugin and a test')
     .addOption(new Option('--lang <language>', 'programming language').choices(Object.keys(LANGUAGES)).default('typescript'))
-    .addOption(new Option('--kind <kind>', 'work: a plugin that does units of work').choices(['plugin', 'work']).default('plugin'))
+    .addOption(
+      new Option('--kind <kind>', 'what the plugin does besides methods and messages')
+        .choices(['plugin', ...Object.keys(KINDS)])
+        .default('plugin'),
+    )
     .option('--dir <dir>', 'directory to write to (default: the plugins directory; programs, for other languages)')
     .option('--config <file>', 'configuration file that names the plugins directory (default: config.ts, if it exists)')
     .option('--force', 'overwrite existing files')
@@ -40,9 +48,15 @@ export function addNewCommand(program: Command): void {
 }
 
 async function write(name: string, flags: NewFlags): Promise<void> {
-  if (flags.kind === 'work' && flags.lang !== 'typescript')
-    throw new RelayError('CONFIG_INVALID', '--kind work: there is a template in TypeScript only; docs/work.md has a program in Python');
-  const language = flags.kind === 'work' ? WORK : LANGUAGES[flags.lang];
+  const kind = KINDS[flags.kind];
+  if (kind && flags.lang !== 'typescript') {
+    const page = flags.kind === 'work' ? 'work' : 'recordings';
+    throw new RelayError(
+      'CONFIG_INVALID',
+      `--kind ${flags.kind}: there is a template in TypeScript only; docs/${page}.md has a program in Python`,
+    );
+  }
+  const language = kind?.language ?? LANGUAGES[flags.lang];
   if (!language) throw new RelayError('CONFIG_INVALID', `--lang: unknown language '${clean(flags.lang, 40)}'`);
   const directory = await directoryOf(language, flags);
   const { findFiles, nameModules } = await import('../plugin-host/plugin-host.ts');
@@ -53,7 +67,7 @@ async function write(name: string, flags: NewFlags): Promise<void> {
   if (flags.force !== true) requireNew(directory, files, 'choose another name, or overwrite it with --force');
   for (const file of files) put(directory, file);
   const paths = files.map((file) => relative(process.cwd(), join(directory, file.path)));
-  printResult(plugin, language, paths, flags);
+  printResult(plugin, { language, kind }, paths, flags);
 }
 
 async function directoryOf({ directory }: Language, { dir, config }: NewFlags): Promise<string> {
@@ -62,7 +76,12 @@ async function directoryOf({ directory }: Language, { dir, config }: NewFlags): 
   return (await optionsOf(config === undefined ? {} : { config })).pluginsDir;
 }
 
-function printResult({ module }: NewPlugin, language: Language, files: readonly string[], { json, dir }: NewFlags): void {
+function printResult(
+  { module }: NewPlugin,
+  { language, kind }: { readonly language: Language; readonly kind: Kind | undefined },
+  files: readonly string[],
+  { json, dir }: NewFlags,
+): void {
   const co2 = commandName();
   const [file = '', test = ''] = files;
   const testCommand = language.test(test, co2);
@@ -77,9 +96,7 @@ function printResult({ module }: NewPlugin, language: Language, files: readonly 
     `test it:  ${testCommand}`,
     ...(isProgram ? programSteps(module, language, file) : []),
     `run it:   ${start}`,
-    language === WORK
-      ? `try it:   echo one two | ${co2} work submit ${module}:count --payload - --follow`
-      : `call it:  ${co2} call ${module}.add 2 3`,
+    kind ? `try it:   ${kind.attempt(module, co2)}` : `call it:  ${co2} call ${module}.add 2 3`,
   ];
   process.stdout.write(`wrote ${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}\n${steps.join('\n')}\n`);
 }

@@ -109,8 +109,33 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   },
 };
 
-/** A plugin that does work (`--kind work`), in the only language that has a template for it. */
-export const WORK: Language = { ...TYPESCRIPT, template: 'typescript-work' };
+/** A kind of plugin (`--kind`), in the only language that has a template for it. */
+export interface Kind {
+  readonly language: Language;
+  /** What it is, for the help. */
+  readonly help: string;
+  /** A command that tries the plugin of this module. */
+  readonly attempt: (module: string, co2: string) => string;
+}
+
+/** The kinds by the value of `--kind`, besides `plugin`. */
+export const KINDS: Readonly<Record<string, Kind>> = {
+  work: {
+    language: { ...TYPESCRIPT, template: 'typescript-work' },
+    help: 'units of work (co2 work)',
+    attempt: (module, co2) => `echo one two | ${co2} work submit ${module}:count --payload - --follow`,
+  },
+  datasource: {
+    language: { ...TYPESCRIPT, template: 'typescript-datasource' },
+    help: 'a datasource (co2 record)',
+    attempt: (module, co2) => `${co2} record start ${module} && ${co2} record tail ${module}`,
+  },
+  controller: {
+    language: { ...TYPESCRIPT, template: 'typescript-controller' },
+    help: 'a controller (co2 command)',
+    attempt: (module, co2) => `${co2} command ${module} --data '{"from": 3}'`,
+  },
+};
 
 /** A plugin to create. */
 export interface NewPlugin {

@@ -1,8 +1,9 @@
 /** Exports what `check-plugin` needs to run a program step by step in the same kind of session as the host. */
-export { incompatibility, VALUE_TYPES } from '../hosted/hosted.ts';
+export { frameOf, incompatibility, VALUE_TYPES } from '../hosted/hosted.ts';
 export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';
 export type { Handshake } from './handshake.ts';
+export { ItemStream } from './item-streams.ts';
 export { notificationOf } from './notification.ts';
 export { completeRecord, programShape } from './options.ts';
 export type { ProgramOptions, ProgramRecord } from './options.ts';
