@@ -41,6 +41,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   StateOptions: 'State directory',
   StoreOptions: 'Durable store',
   WorkOptions: 'Work',
+  RecordingOptions: 'Recordings',
   LogOptions: 'Log',
 };
 

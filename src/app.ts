@@ -429,7 +429,10 @@ function makeParts(
 /** Throws a RelayError CONFIG_INVALID if certificates decide about peers and there is no authority for them. */
 function requireAuthority({ trust, tls }: Options): void {
   if (trust === 'ca' && tls?.caFile === undefined)
-    throw new RelayError('CONFIG_INVALID', "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays");
+    throw new RelayError(
+      'CONFIG_INVALID',
+      "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays",
+    );
 }
 
 function knownAddresses(mesh: Mesh, peering: Peering, satellites: Satellites): HttpServerDependencies['addresses'] {

@@ -12,6 +12,7 @@ import { ENDING } from './checks/ending.ts';
 import { HTTP_FORM, POLL_FORM } from './checks/http-form.ts';
 import { MESSAGES } from './checks/messages.ts';
 import { PREPARING } from './checks/preparing.ts';
+import { COMMANDS, RECORDINGS } from './checks/recordings.ts';
 import { LISTENS, MORE_PROCESSES, WITHOUT_RELAY } from './checks/surroundings.ts';
 import { WORK } from './checks/work.ts';
 import { Exam } from './exam.ts';
@@ -61,6 +62,8 @@ const CHECKS: readonly Check[] = [
   ...MESSAGES,
   ...METHOD_CALLS,
   ...WORK,
+  RECORDINGS,
+  COMMANDS,
   ...MORE_PROCESSES,
   ...ENDING,
   ...WITHOUT_RELAY,

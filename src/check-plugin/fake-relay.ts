@@ -4,6 +4,7 @@ import { ProgramServer } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
+import { ItemStream } from '../plugin-host/programs/internal.ts';
 import type { ItemBatch, PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
@@ -64,6 +65,9 @@ export class FakeRelay {
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
   readonly #streams = new Map<string, PushedStream>();
+  readonly #closed = new Set<string>();
+  /** Pushes to streams that were closed, which were answered with false. */
+  refusedPushes = 0;
   /** The id of a stream to which it pushed, although it is none of its own; undefined if it never did. */
   strayPushes: string | undefined;
   readonly #onCall: (call: SeenCall) => void;
@@ -95,6 +99,19 @@ export class FakeRelay {
 
   stop(): Promise<void> {
     return this.#server.stop();
+  }
+
+  /** A stream to which a program may push, until it is closed. */
+  openStream(): ItemStream {
+    const stream = new ItemStream();
+    this.#streams.set(stream.id, stream);
+    return stream;
+  }
+
+  closeStream(stream: ItemStream): void {
+    this.#streams.delete(stream.id);
+    this.#closed.add(stream.id);
+    stream.close();
   }
 
   /** Accepts calls of this process from now on. */
@@ -167,7 +184,8 @@ export class FakeRelay {
     pushItems: async (_program, id, batch) => {
       const stream = this.#streams.get(id);
       if (stream) return stream.push(batch);
-      this.strayPushes ??= id;
+      if (this.#closed.has(id)) this.refusedPushes++;
+      else this.strayPushes ??= id;
       return false;
     },
   };

@@ -222,7 +222,13 @@ interface ClientOptions extends CommandOptions {
 }
 
 /** Adds a command with the flags, help and errors that all client commands share. */
-export function client(program: Command, usage: string, description: string, more = '', { except, ...options }: ClientOptions = {}): Command {
+export function client(
+  program: Command,
+  usage: string,
+  description: string,
+  more = '',
+  { except, ...options }: ClientOptions = {},
+): Command {
   return addTargetOptions(prepare(program.command(usage, options)).description(description), except).addHelpText(
     'after',
     `${more}${MORE_OPTIONS}${EXIT_CODES}`,

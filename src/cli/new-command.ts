@@ -7,8 +7,8 @@ import { clean, quoted, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { optionsOf } from './find-relay.ts';
-import { filesOf, LANGUAGES, WORK_LANGUAGES, planPlugin, put, requireNew } from './scaffold.ts';
-import type { Language, NewPlugin } from './scaffold.ts';
+import { filesOf, KINDS, LANGUAGES, planPlugin, put, requireNew } from './scaffold.ts';
+import type { Kind, Language, NewPlugin } from './scaffold.ts';
 import { toJson } from './values.ts';
 
 interface NewFlags {
@@ -22,7 +22,12 @@ interface NewFlags {
 
 const MORE = `
 co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. --lang javascript writes spam.mjs.
---kind work writes one that does units of work (co2 work), in TypeScript, Python or sh. Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
+--kind says what it does:
+${Object.entries(KINDS)
+  .map(([kind, { help }]) => `  ${kind.padEnd(11)} ${help}`)
+  .join('\n')}
+Any other language than TypeScript and JavaScript makes a program that the relay starts (see programs in config.ts). --json prints
+{module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -30,7 +35,9 @@ export function addNewCommand(program: Command): void {
   prepare(command.command('plugin <package/module>'))
     .description('write a working plugin and a test')
     .addOption(new Option('--lang <language>', 'programming language').choices(Object.keys(LANGUAGES)).default('typescript'))
-    .addOption(new Option('--kind <kind>', 'work: a plugin that does units of work').choices(['plugin', 'work']).default('plugin'))
+    .addOption(
+      new Option('--kind <kind>', 'what the plugin does besides methods and messages').choices(Object.keys(KINDS)).default('plugin'),
+    )
     .option('--dir <dir>', 'directory to write to (default: the plugins directory; programs, for other languages)')
     .option('--config <file>', 'configuration file that names the plugins directory (default: config.ts, if it exists)')
     .option('--force', 'overwrite existing files')
@@ -40,10 +47,10 @@ export function addNewCommand(program: Command): void {
 }
 
 async function write(name: string, flags: NewFlags): Promise<void> {
-  const languages = flags.kind === 'work' ? WORK_LANGUAGES : LANGUAGES;
-  const language = languages[flags.lang];
-  if (!language) {
-    const known = Object.keys(languages).join(', ');
+  const kind = KINDS[flags.kind];
+  const language = kind?.languages[flags.lang];
+  if (!kind || !language) {
+    const known = Object.keys(kind?.languages ?? {}).join(', ');
     throw new RelayError(
       'CONFIG_INVALID',
       `--kind ${flags.kind}: there is no template in '${clean(flags.lang, 40)}'; choose one of ${known}`,
@@ -58,7 +65,7 @@ async function write(name: string, flags: NewFlags): Promise<void> {
   if (flags.force !== true) requireNew(directory, files, 'choose another name, or overwrite it with --force');
   for (const file of files) put(directory, file);
   const paths = files.map((file) => relative(process.cwd(), join(directory, file.path)));
-  printResult(plugin, language, paths, flags);
+  printResult(plugin, { language, kind }, paths, flags);
 }
 
 async function directoryOf({ directory }: Language, { dir, config }: NewFlags): Promise<string> {
@@ -67,8 +74,12 @@ async function directoryOf({ directory }: Language, { dir, config }: NewFlags): 
   return (await optionsOf(config === undefined ? {} : { config })).pluginsDir;
 }
 
-function printResult({ module }: NewPlugin, language: Language, files: readonly string[], flags: NewFlags): void {
-  const { json, dir } = flags;
+function printResult(
+  { module }: NewPlugin,
+  { language, kind }: { readonly language: Language; readonly kind: Kind },
+  files: readonly string[],
+  { json, dir, kind: kindName }: NewFlags,
+): void {
   const co2 = commandName();
   const [file = '', test = ''] = files;
   const testCommand = language.test(test, co2);
@@ -81,11 +92,9 @@ function printResult({ module }: NewPlugin, language: Language, files: readonly 
   const steps = [
     ...(isProgram ? [`requires: apt-get install ${language.packages.join(' ')}`] : []),
     `test it:  ${testCommand}`,
-    ...(isProgram ? programSteps(module, language, file, flags.kind === 'work' ? ' --call' : '') : []),
+    ...(isProgram ? programSteps(module, language, file, kindName === 'work' ? ' --call' : '') : []),
     `run it:   ${start}`,
-    flags.kind === 'work'
-      ? `try it:   echo one two | ${co2} work submit ${module}:count --payload - --follow`
-      : `call it:  ${co2} call ${module}.add 2 3`,
+    `${kindName === 'plugin' ? 'call it: ' : 'try it:  '} ${kind.attempt(module, co2)}`,
   ];
   process.stdout.write(`wrote ${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}\n${steps.join('\n')}\n`);
 }

@@ -113,11 +113,42 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   sh: SHELL,
 };
 
-/** The languages of plugins that do work (`--kind work`), by the value of `--lang`. */
-export const WORK_LANGUAGES: Readonly<Record<string, Language>> = {
-  typescript: { ...TYPESCRIPT, template: 'typescript-work' },
-  python: { ...PYTHON, template: 'python-work' },
-  sh: { ...SHELL, template: 'shell-work' },
+/** A kind of plugin (`--kind`). */
+export interface Kind {
+  /** The languages that have a template for it, by the value of `--lang`. */
+  readonly languages: Readonly<Record<string, Language>>;
+  /** What it is, for the help. */
+  readonly help: string;
+  /** A command that tries the plugin of this module. */
+  readonly attempt: (module: string, co2: string) => string;
+}
+
+/** The kinds by the value of `--kind`. */
+export const KINDS: Readonly<Record<string, Kind>> = {
+  plugin: {
+    languages: LANGUAGES,
+    help: 'methods and messages (the default)',
+    attempt: (module, co2) => `${co2} call ${module}.add 2 3`,
+  },
+  work: {
+    languages: {
+      typescript: { ...TYPESCRIPT, template: 'typescript-work' },
+      python: { ...PYTHON, template: 'python-work' },
+      sh: { ...SHELL, template: 'shell-work' },
+    },
+    help: 'units of work (co2 work), in TypeScript, Python or sh',
+    attempt: (module, co2) => `echo one two | ${co2} work submit ${module}:count --payload - --follow`,
+  },
+  datasource: {
+    languages: { typescript: { ...TYPESCRIPT, template: 'typescript-datasource' } },
+    help: 'a datasource (co2 record), in TypeScript',
+    attempt: (module, co2) => `${co2} record start ${module} && ${co2} record tail ${module}`,
+  },
+  controller: {
+    languages: { typescript: { ...TYPESCRIPT, template: 'typescript-controller' } },
+    help: 'a controller (co2 command), in TypeScript',
+    attempt: (module, co2) => `${co2} command ${module} --data '{"from": 3}'`,
+  },
 };
 
 /** A plugin to create. */

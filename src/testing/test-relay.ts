@@ -24,7 +24,7 @@ import { makeTestDirectory } from './plugin-files.ts';
 import type { TestDirectory } from './plugin-files.ts';
 import { recheck, settled, until } from './quiet.ts';
 import { TestClock } from './test-clock.ts';
-import type { TestCaller, TestRelay, TestRelayOptions, TestSubmission, TestWork } from './types.ts';
+import type { TestCaller, TestCommand, TestFrame, TestRelay, TestRelayOptions, TestSubmission, TestWork } from './types.ts';
 
 const PATIENCE_MS = 2_000;
 // The longest wait of work.status, on a clock that stands still.
@@ -188,6 +188,40 @@ class MemoryRelay implements TestRelay {
     }
   }
 
+  async record(name: string, count = 1): Promise<readonly TestFrame[]> {
+    const frames: TestFrame[] = [];
+    const late = (): string => `${name} recorded ${frames.length} of ${count} frames within ${this.#patienceMs} ms`;
+    await this.call('recording.start', [name]);
+    for (let from = 'first'; frames.length < count;) {
+      const page = await this.#inPatience(
+        this.call('recording.subscribe', [{ name, from, waitMs: MAX_WAIT_MS }]) as Promise<unknown> as Promise<FramePage>,
+        late,
+      );
+      frames.push(...page.frames);
+      from = page.next;
+      if (page.state !== 'recording' && frames.length < count) throw new Error(`${name} is ${page.state}: ${page.reason}`);
+    }
+    await this.call('recording.stop', [name]);
+    return frames.slice(0, count);
+  }
+
+  async command(
+    name: string,
+    { payload, ...frame }: { readonly type: string; readonly payload: string | Uint8Array; readonly source?: string },
+    { as }: { readonly as?: TestCaller | undefined } = {},
+  ): Promise<TestCommand> {
+    const late = (): string => `the command of ${name} did not end within ${this.#patienceMs} ms`;
+    const ask = (method: string, params: readonly Sendable[]): Promise<CommandPage> =>
+      this.#inPatience(this.call(method, params, { as }) as Promise<unknown> as Promise<CommandPage>, late);
+    let page = await ask('recording.command', [name, { ...frame, payload: sendable(payload) }, { waitMs: MAX_WAIT_MS }]);
+    const frames = [...page.frames];
+    while (!page.ended) {
+      page = await ask('recording.frames', [{ command: page.command, next: page.next, waitMs: MAX_WAIT_MS }]);
+      frames.push(...page.frames);
+    }
+    return { state: page.state, reason: page.reason, frames };
+  }
+
   async #inPatience<T>(answer: Promise<T>, late: () => string): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const ended = new Promise<never>((_resolve, reject) => {
@@ -291,6 +325,21 @@ class MemoryRelay implements TestRelay {
     if (this.#stopped) throw new RelayError('UNAVAILABLE', 'this test relay has been stopped', { data: { reason: 'stopped' } });
     return this.#everStarted();
   }
+}
+
+/** The answer of recording.subscribe. */
+interface FramePage {
+  readonly frames: readonly TestFrame[];
+  readonly next: string;
+  readonly state: string;
+  readonly reason: string;
+}
+
+/** The answer of recording.command and recording.frames. */
+interface CommandPage extends TestCommand {
+  readonly command: string;
+  readonly next: number;
+  readonly ended: boolean;
 }
 
 function sendable(payload: string | Uint8Array): string | Buffer {

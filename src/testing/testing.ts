@@ -10,4 +10,4 @@ export type { LogLine } from './logs.ts';
 export type { SatelliteClass, TestPlugins } from './plugin-files.ts';
 export type { TestClock } from './test-clock.ts';
 export { createTestRelay, joinTestRelays } from './test-relay.ts';
-export type { TestCaller, TestRelay, TestRelayOptions, TestSubmission, TestWork } from './types.ts';
+export type { TestCaller, TestCommand, TestFrame, TestRelay, TestRelayOptions, TestSubmission, TestWork } from './types.ts';

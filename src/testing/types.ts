@@ -50,6 +50,22 @@ export interface TestWork {
   readonly results: readonly Value[];
 }
 
+/** A frame of a recording or a command. */
+export interface TestFrame {
+  readonly source: string;
+  readonly type: string;
+  readonly timestamp: number;
+  readonly payload: Buffer;
+}
+
+/** How a command ended. */
+export interface TestCommand {
+  readonly state: string;
+  /** Why it did not succeed; `''` if it did. */
+  readonly reason: string;
+  readonly frames: readonly TestFrame[];
+}
+
 /** A relay that runs in memory. */
 export interface TestRelay {
   readonly hostId: string;
@@ -83,6 +99,20 @@ export interface TestRelay {
    * time.
    */
   work(type: string, submission?: TestSubmission): Promise<TestWork>;
+  /**
+   * Starts the recording of a datasource, `ham.spam` or `ham.spam:record`, resolves to its first `count` frames (default 1), and stops it.
+   * Rejects with a RemoteFault if there is none, and with an Error if the frames do not come in time, or the recording fails.
+   */
+  record(name: string, count?: number): Promise<readonly TestFrame[]>;
+  /**
+   * Sends a frame to a controller and resolves once the command has ended. Rejects with a RemoteFault if the relay refuses it, and with an
+   * Error if it does not end in time.
+   */
+  command(
+    name: string,
+    frame: { readonly type: string; readonly payload: string | Uint8Array; readonly source?: string },
+    options?: { readonly as?: TestCaller | undefined },
+  ): Promise<TestCommand>;
   /** Resolves once all satellites and linked relays are idle. */
   settled(): Promise<void>;
   status(): AppStatus;

@@ -58,6 +58,24 @@ test.serial('a new plugin for work compiles in strict mode, passes its test and 
   t.regex(refused.stderr.join(), /--kind work: there is no template in 'c'; choose one of typescript, python, sh/);
 });
 
+test.serial('a new datasource and a new controller compile in strict mode, pass their tests and work in a relay', async (t) => {
+  const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
+  for (const kind of ['datasource', 'controller']) {
+    const made = await make(t, cwd, `ham/my-${kind}`, '--kind', kind);
+    t.like(made, { code: 0, stderr: [] });
+    t.deepEqual(compilerErrors([join(cwd, `plugins/ham/my-${kind}.ts`), join(cwd, `plugins/ham/my-${kind}.test.ts`)]), []);
+    const passed = await copied(t, cwd, made.stdout[1]);
+    t.is(passed.code, 0, passed.stdout.join('\n'));
+  }
+  const relay = await startCo2(t, { cwd });
+  const co2 = (...args: string[]) => runCo2(t, { args: [...args, '--url', relay.url], cwd }).exit;
+  t.deepEqual((await co2('record', 'start', 'ham.my_datasource')).stdout, ['ham.my_datasource started']);
+  t.deepEqual((await co2('record', 'tail', 'ham.my_datasource', '--count', '1')).stdout, ['{"count":0}']);
+  t.deepEqual((await co2('command', 'ham.my_controller', '--data', '{"from": 2}')).stdout, ['{"count":2}', '{"count":1}']);
+  const refused = await make(t, cwd, 'ham/other', '--kind', 'datasource', '--lang', 'c');
+  t.regex(refused.stderr.join(), /--kind datasource: there is no template in 'c'; choose one of typescript/);
+});
+
 test.serial('a new plugin in plain JavaScript passes its test and answers calls, with help, in a relay', async (t) => {
   const cwd = pluginsDir(t, {});
   const made = await make(t, cwd, 'ham/my-spam', '--lang', 'javascript');

@@ -33,6 +33,7 @@ test('the programs in Python record and are commanded, and a killed one goes on'
   const pid =
     (JSON.parse(list.stdout.join('\n')) as { name: string; pid: number }[]).find(({ name }) => name === 'lab.datasource')?.pid ?? 0;
   process.kill(pid, 'SIGKILL');
+  page = await subscribe(page.next);
   while (page.frames.every(({ payload }) => payload.toString() !== 'tick 0') || page.state !== 'recording')
     page = await subscribe(page.next);
   t.like(await relay.call('recording.get', 'lab.datasource'), { state: 'recording', restarts: 1 });

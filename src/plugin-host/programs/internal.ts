@@ -1,9 +1,10 @@
 /** Exports what `check-plugin` needs to run a program step by step in the same kind of session as the host. */
-export { incompatibility, isWorkResult, VALUE_TYPES } from '../hosted/hosted.ts';
+export { frameOf, incompatibility, isWorkResult, VALUE_TYPES } from '../hosted/hosted.ts';
 export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';
-export type { ItemBatch } from './item-streams.ts';
 export type { Handshake } from './handshake.ts';
+export { ItemStream } from './item-streams.ts';
+export type { ItemBatch } from './item-streams.ts';
 export { notificationOf } from './notification.ts';
 export { completeRecord, programShape } from './options.ts';
 export type { ProgramOptions, ProgramRecord } from './options.ts';
