@@ -43,6 +43,8 @@ export class Peers {
   readonly directory = mkdtempSync(join(tmpdir(), 'co2-bench-'));
   readonly #children: ChildProcess[] = [];
   readonly #pin: readonly string[];
+  /** The root of the built package. */
+  #package: string | undefined;
   #isEnded = false;
 
   /** `pin` comes before the command of every server: `taskset -c 0`. */
@@ -50,13 +52,17 @@ export class Peers {
     this.#pin = pin;
   }
 
-  /** Our relay as it is published: the command with one plugin, with warnings logged only, and limits that no load reaches. */
-  async relay(): Promise<Server> {
-    const root = this.#builtPackage();
-    const plugins = join(root, 'bench', 'plugins');
-    // The first start compiles the plugin and the configuration, and the compiler stays in memory.
-    await (await this.relayOf(plugins, root)).end();
-    return this.relayOf(plugins, root);
+  /**
+   * Our relay as it is published: the command with one plugin, or those of a directory, with warnings logged only, and limits that no load
+   * reaches.
+   */
+  async relay(plugins?: string): Promise<RunningRelay> {
+    const isBuilt = this.#package !== undefined;
+    const root = (this.#package ??= this.#builtPackage());
+    const directory = plugins ?? join(root, 'bench', 'plugins');
+    // The first start compiles the plugins and the configuration, and the compiler stays in memory.
+    if (!isBuilt) await (await this.relayOf(directory, root)).end();
+    return this.relayOf(directory, root);
   }
 
   /** Our relay with the plugins of a directory, from the checkout or the package at `root`. */
@@ -208,6 +214,13 @@ export function cpuSeconds({ pid }: Pick<Server, 'pid'>): number | undefined {
   // The name of the program, in parentheses, may contain spaces. Times are in hundredths of a second.
   const fields = procFile(pid, 'stat').split(') ')[1]?.split(' ');
   return fields && (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** As {@link cpuSeconds}, with the processes that it has started and that still run. */
+export function cpuSecondsOfAll({ pid }: Pick<Server, 'pid'>): number | undefined {
+  const children = procFile(pid, `task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+  const own = cpuSeconds({ pid });
+  return own === undefined ? undefined : children.reduce((sum, child) => sum + (cpuSeconds({ pid: child }) ?? 0), own);
 }
 
 function procFile(pid: number, name: string): string {

@@ -1,4 +1,7 @@
-/** Units of work: from the submission to the first result, units per second, and large payloads and outputs as plain bytes. */
+/**
+ * Units of work: from the submission to the first result, units per second, both beside what users would pick, and large payloads and
+ * outputs as plain bytes.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -6,11 +9,13 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { createClient } from '../src/client/client.ts';
 import type { XmlRpcClient } from '../src/client/client.ts';
-import { Peers, cpuSeconds, residentMiB } from './peers.ts';
+import { Peers, cpuSecondsOfAll, residentMiB } from './peers.ts';
 import type { RunningRelay } from './peers.ts';
 import { save } from './plugin-files.ts';
 import { median } from './statistics.ts';
-import type { Aim, Figure, Report } from './table.ts';
+import type { Figure, Ratio, Report } from './table.ts';
+import { startRivals } from './work-rivals.ts';
+import type { Rival } from './work-rivals.ts';
 
 interface Settings {
   readonly isQuick: boolean;
@@ -34,21 +39,24 @@ export class Worker extends Plugin {
 }
 `;
 
-/** Takes a minute, or a quarter of it with `isQuick`. */
+/** Takes two minutes, or half a minute with `isQuick`. */
 export async function work({ isQuick, say }: Settings): Promise<Report> {
   const peers = new Peers();
   try {
     const directory = join(peers.directory, 'plugins');
     await save(directory, 'ham/near.ts', worker('inline'));
     await save(directory, 'ham/far.ts', worker('child'));
-    const relay = await peers.relayOf(directory);
+    say('building the package ...');
+    const relay = await peers.relay(directory);
+    const rivals = await startRivals(peers);
     const figures: Figure[] = [];
     say('submission to first result');
-    figures.push(...(await firstResults(relay, isQuick ? 50 : 300)));
+    figures.push(...(await firstResults(relay, rivals, isQuick ? 50 : 300)));
     say('units per second');
-    figures.push(...(await throughput(relay, isQuick ? 500 : 4_000)));
+    figures.push(...(await throughput(relay, rivals, isQuick ? { rounds: 2, units: 1_000 } : { rounds: 5, units: 2_000 })));
+    await relay.end();
     say('large outputs and payloads');
-    figures.push(...(await streaming(relay, isQuick ? 1 : 3)));
+    figures.push(...(await streaming(await peers.relay(directory), isQuick ? 1 : 5)));
     return { figures, skipped: peers.skipped };
   } finally {
     await peers.stop();
@@ -69,7 +77,7 @@ async function withClient<T>({ port, token }: RunningRelay, use: (client: XmlRpc
   }
 }
 
-async function firstResults(relay: RunningRelay, rounds: number): Promise<Figure[]> {
+async function firstResults(relay: RunningRelay, rivals: readonly Rival[], rounds: number): Promise<Figure[]> {
   const times = KINDS.map((): number[] => []);
   await withClient(relay, async (client) => {
     for (let round = -5; round < rounds; round++) {
@@ -82,33 +90,72 @@ async function firstResults(relay: RunningRelay, rounds: number): Promise<Figure
       }
     }
   });
-  return KINDS.map(({ what, mostMs }, index) => ({
-    ...{ group: 'submission to first result', what, value: median(times[index] ?? []), unit: 'ms', aim: { most: mostMs } },
-  }));
+  const theirs: { readonly name: string; readonly ms: number }[] = [];
+  for (const rival of rivals) theirs.push({ name: rival.name, ms: (await rival.measure(rounds, 1)).medianMs });
+  return KINDS.map(({ what, mostMs }, index) => {
+    const value = median(times[index] ?? []);
+    const ratios = theirs.map(({ name, ms }): Ratio => ({ to: `x the time of ${name}`, ratio: value / ms }));
+    return { group: 'submission to first result', what, value, unit: 'ms', aim: { most: mostMs }, ratios };
+  });
 }
 
-async function throughput(relay: RunningRelay, units: number): Promise<Figure[]> {
-  const figures: Figure[] = [];
-  for (const { what, type, least } of KINDS) {
-    const [start, cpu] = [performance.now(), cpuSeconds(relay)];
-    await withClient(relay, async (client) => {
-      let left = units;
-      const submitter = async (): Promise<void> => {
-        while (left-- > 0) {
-          const { unit } = (await client.call('work.submit', [{ type, payload: 'x' }])) as { unit: string };
-          const { state } = (await client.call('work.status', [{ unit, waitMs: 30_000 }])) as { state: string };
-          if (state !== 'succeeded') throw new Error(`${type} ${state}`);
-        }
-      };
-      await Promise.all(Array.from({ length: CONNECTIONS }, submitter));
-    });
-    const group = `units end to end, ${CONNECTIONS} clients`;
-    const seconds = (performance.now() - start) / 1_000;
-    figures.push({ group, what, value: units / seconds, unit: '/s', aim: { least } satisfies Aim });
-    const used = (cpuSeconds(relay) ?? NaN) - (cpu ?? NaN);
-    figures.push({ group, what: `${what}: processor time of the relay`, value: (used * 1_000) / units, unit: 'ms per unit' });
+/** Units per second, and ms of processor time of a unit, of each round. */
+interface Throughput {
+  readonly perSecond: number[];
+  readonly cpuMs: number[];
+}
+
+async function throughput(
+  relay: RunningRelay,
+  rivals: readonly Rival[],
+  { rounds, units }: { readonly rounds: number; readonly units: number },
+): Promise<Figure[]> {
+  const ours = KINDS.map((): Throughput => ({ perSecond: [], cpuMs: [] }));
+  const theirs = rivals.map((): Throughput => ({ perSecond: [], cpuMs: [] }));
+  // The first round warms up.
+  for (let round = -1; round < rounds; round++) {
+    const note = (all: readonly Throughput[], index: number, seconds: number, cpu: number): void => {
+      if (round < 0) return;
+      all[index]?.perSecond.push(units / seconds);
+      all[index]?.cpuMs.push((cpu * 1_000) / units);
+    };
+    for (const [index, { type }] of KINDS.entries()) {
+      const before = cpuSecondsOfAll(relay) ?? NaN;
+      const seconds = await doUnits(relay, type, units);
+      note(ours, index, seconds, (cpuSecondsOfAll(relay) ?? NaN) - before);
+    }
+    for (const [index, rival] of rivals.entries()) {
+      const { seconds, cpuSeconds: cpu } = await rival.measure(units, CONNECTIONS);
+      note(theirs, index, seconds, cpu);
+    }
   }
-  return figures;
+  const group = `units end to end, ${CONNECTIONS} at a time`;
+  return KINDS.flatMap(({ what, least }, index): Figure[] => {
+    const [value, cpuMs] = [median(ours[index]?.perSecond ?? []), median(ours[index]?.cpuMs ?? [])];
+    const ratios = (of: keyof Throughput, by: number): Ratio[] =>
+      rivals.map(({ name }, rival) => ({ to: `x ${name}`, ratio: by / median(theirs[rival]?.[of] ?? []) }));
+    return [
+      { group, what, value, unit: '/s', aim: { least }, ratios: ratios('perSecond', value) },
+      { group, what: `${what}: processor time`, value: cpuMs, unit: 'ms per unit', ratios: ratios('cpuMs', cpuMs) },
+    ];
+  });
+}
+
+/** Resolves to the seconds that these units take. */
+async function doUnits(relay: RunningRelay, type: string, units: number): Promise<number> {
+  const start = performance.now();
+  await withClient(relay, async (client) => {
+    let left = units;
+    const submitter = async (): Promise<void> => {
+      while (left-- > 0) {
+        const { unit } = (await client.call('work.submit', [{ type, payload: 'x' }])) as { unit: string };
+        const { state } = (await client.call('work.status', [{ unit, waitMs: 30_000 }])) as { state: string };
+        if (state !== 'succeeded') throw new Error(`${type} ${state}`);
+      }
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, submitter));
+  });
+  return (performance.now() - start) / 1_000;
 }
 
 async function streaming(relay: RunningRelay, rounds: number): Promise<Figure[]> {
@@ -136,7 +183,7 @@ async function streaming(relay: RunningRelay, rounds: number): Promise<Figure[]>
     },
     { group, what: 'payload by PUT', value: median(up), unit: 'MB/s' },
     { group, what: 'memory of the relay before', value: before, unit: 'MiB' },
-    { group, what: 'largest memory meanwhile', value: Math.max(...resident), unit: 'MiB', aim: { most: 200 } },
+    { group, what: `largest, ${rounds} times out and in`, value: Math.max(...resident), unit: 'MiB', aim: { most: 200 } },
   ];
 }
 

@@ -121,12 +121,13 @@ export class Contents {
   }
 
   encode(): Buffer {
-    const summary: Summary = {
-      commit: this.commit,
-      logs: Object.fromEntries([...this.#logs].map(([name, { first, next, gaps }]) => [name, [first, next, gaps]])),
-      tables: Object.fromEntries([...this.#tables].map(([name, { versions, sum }]) => [name, [versions.size, sum]])),
-    };
-    return encodeText(JSON.stringify(summary));
+    // JSON of a {@link Summary}, written by hand since it is part of each commit. No name needs to be escaped.
+    let logs = '';
+    for (const [name, { first, next, gaps }] of this.#logs)
+      logs += `${logs && ','}"${name}":[${first},${next},${gaps.length === 0 ? '[]' : JSON.stringify(gaps)}]`;
+    let tables = '';
+    for (const [name, { versions, sum }] of this.#tables) tables += `${tables && ','}"${name}":[${versions.size},${sum}]`;
+    return encodeText(`{"commit":${this.commit},"logs":{${logs}},"tables":{${tables}}}`);
   }
 
   #checkName(name: string): void {

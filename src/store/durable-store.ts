@@ -219,20 +219,23 @@ class DurableStore implements Store {
 
   /** The bytes of a batch that may be written; throws a RelayError if it may not. */
   #check(operations: readonly StoreOperation[], isProgress: boolean): number {
-    const isNew = !isProgress && operations.some(({ type }) => type === 'append' || type === 'put');
     const { type } = this.#state;
-    if (this.#closing || type === 'closed' || type === 'failed' || (type === 'disk-low' && isNew)) {
+    if (this.#closing || (type !== 'open' && (type !== 'disk-low' || (!isProgress && operations.some(isAddition))))) {
       this.#refused++;
       throw new RelayError('STATE_DIRECTORY', this.#reasonAgainst());
     }
-    const bytes = operations.reduce((sum, operation) => sum + bytesOf(operation), 0);
+    let bytes = 0;
+    for (const operation of operations) bytes += bytesOf(operation);
     if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > MAX_PENDING_BYTES) {
       this.#refused++;
       throw new RelayError('UNAVAILABLE', 'the disk is too slow for what has to be stored; try again later', { retryAfterMs: 1_000 });
     }
     // Names are checked by the look-up, before anything is changed.
-    const newKeys = operations.filter((one) => one.type === 'put' && !this.#contents.table(one.table).versions.has(one.key)).length;
-    for (const one of operations) if (one.type === 'append' || one.type === 'trim') this.#contents.log(one.log);
+    let newKeys = 0;
+    for (const one of operations) {
+      if (one.type === 'append' || one.type === 'trim') this.#contents.log(one.log);
+      else if (one.type === 'put' && !this.#contents.table(one.table).versions.has(one.key)) newKeys++;
+    }
     if (newKeys > 0 && this.#contents.isFull(newKeys)) throw new RelayError('LIMIT', 'the store has too many entries; remove some first');
     return bytes;
   }
@@ -374,6 +377,10 @@ class DurableStore implements Store {
     this.#state = state;
     this.#dependencies.report({ type: 'store.state', state });
   }
+}
+
+function isAddition({ type }: StoreOperation): boolean {
+  return type === 'append' || type === 'put';
 }
 
 /** The bytes that an operation takes while it waits; throws a RelayError LIMIT if it is too large. */
