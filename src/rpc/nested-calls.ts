@@ -13,7 +13,9 @@ import { oneStruct } from './method-registry.ts';
 const PEER_MULTICALL = 1_000;
 // The calls of one request run in a row; other requests are served in between.
 const TURN_MS = 5;
-const LATER: ReadonlySet<unknown> = new Set([ERRORS.RATE_LIMITED.fault, ERRORS.UNAVAILABLE.fault, ERRORS.TIMEOUT.fault]);
+const LATER: ReadonlySet<unknown> = new Set(
+  [ERRORS.RATE_LIMITED, ERRORS.UNAVAILABLE, ERRORS.TIMEOUT, ERRORS.STATE_DIRECTORY].map(({ fault }) => fault),
+);
 
 /** Runs an inner call like an outer one. */
 interface NestedCalls {

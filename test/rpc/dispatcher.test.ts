@@ -2,6 +2,8 @@
 import test from 'ava';
 import { Fault, RelayError, systemClock } from '../../src/core/core.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
+import { addNestedCalls } from '../../src/rpc/nested-calls.ts';
+import { MethodRegistry } from '../../src/rpc/rpc.ts';
 import { relayDefaults } from '../../src/relay/options.ts';
 import { asReceived, callerOf, makeHeart, received } from '../relay/heart.ts';
 
@@ -239,6 +241,24 @@ test('multicall: the calls run one after the other, and the limit is of their nu
     t.like(await t.throwsAsync(call('system.multicall', params)), { code: 'INVALID_PARAMS' });
   }
 });
+
+for (const code of ['RATE_LIMITED', 'UNAVAILABLE', 'TIMEOUT', 'STATE_DIRECTORY'] as const) {
+  test(`multicall: after a dict of a peer that is refused for now (${code}), the next ones are refused, too, to keep their order`, async (t) => {
+    const registry = new MethodRegistry();
+    const accepted: Value[] = [];
+    const callNested = async (_name: string, [data = '']: readonly Value[]): Promise<Sendable> => {
+      if (data === 'b') throw new RelayError(code, 'not now');
+      accepted.push(data);
+      return true;
+    };
+    const faultFor = (error: unknown) => ({ code: (error as RelayError).fault, text: 'not now' });
+    addNestedCalls(registry, { callNested, faultFor }, () => 10);
+    const dicts = ['a', 'b', 'c'].map((data) => ({ methodName: 'notify', params: [data] }));
+    const results = await registry.find('system.multicall').invoke([list(...dicts)], { ...callerOf('local'), isPeer: true });
+    t.deepEqual(accepted, ['a']);
+    t.is((results as readonly unknown[]).length, 3);
+  });
+}
 
 test('multicall: a result that cannot be written is the fault of its element alone', async (t) => {
   const unwritable = (() => 1) as unknown as Sendable;

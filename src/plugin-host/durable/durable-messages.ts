@@ -6,7 +6,7 @@ import { RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
-import type { Store } from '../../store/store.ts';
+import type { Store, StoreOperation } from '../../store/store.ts';
 import { decodeMessage, encodeMessage } from '../hosted/hosted.ts';
 import type { HostEvent, MessageStorage } from '../hosted/hosted.ts';
 import { CursorQueue, NEW_CURSOR } from './cursor-queue.ts';
@@ -17,8 +17,9 @@ const LOG = 'durable-messages';
 const CURSORS = 'durable-cursors';
 // Cursors of satellites that are gone are looked at this often.
 const SWEEP_MS = 60 * 60 * 1000;
-// Records are deleted in groups, since each deletion is a write.
+// What all satellites have received is deleted in groups of so many messages or bytes, since each deletion is a write.
 const TRIM_RECORDS = 256;
+const TRIM_BYTES = 1024 * 1024;
 
 /** What is stored with a message. */
 interface Extra {
@@ -66,7 +67,8 @@ export class DurableMessages {
   #total = 0;
   /** How many messages are being stored. */
   #pending = 0;
-  #isTrimming = false;
+  /** {@link Extra.total} up to which messages are deleted. */
+  #trimmedTotal = 0;
   #cancelSweep: (() => void) | undefined;
 
   constructor(parts: DurableMessagesParts) {
@@ -152,6 +154,9 @@ export class DurableMessages {
   async close(): Promise<void> {
     this.#cancelSweep?.();
     await Promise.all([...this.#wanting.values()].map((queue) => queue.close()));
+    const trims = this.#trims(true);
+    // What is left is deleted by a later run.
+    if (trims.length > 0) await this.#parts.store.write(trims, { durability: 'written', isProgress: true }).catch(() => undefined);
   }
 
   /** Throws a RelayError UNAVAILABLE if no more messages may be stored for a satellite. One that is gone loses what was kept instead. */
@@ -225,8 +230,7 @@ export class DurableMessages {
       read: (from) => this.#read(from),
       write: async (changed, durability) => {
         const value = Buffer.from(JSON.stringify(changed));
-        await store.write([{ type: 'put', table: CURSORS, key: name, value }], { durability, isProgress: true });
-        this.#trim();
+        await store.write([{ type: 'put', table: CURSORS, key: name, value }, ...this.#trims()], { durability, isProgress: true });
       },
       onNoLongerDurable: () => {
         this.#drop(queue, 'it is not durable any more');
@@ -244,31 +248,25 @@ export class DurableMessages {
     if (!this.#wanting.delete(name)) return;
     if (backlog > 0) events.emit({ type: 'inbox.dropped', plugin: this.#pluginOf(name), satellite: name, count: backlog, reason: why });
     else log.info(`nothing more is stored for ${clean(name)}: ${why}`);
-    store.write([{ type: 'delete', table: CURSORS, key: name }], { isProgress: true }).catch((error: unknown) => {
+    store.write([{ type: 'delete', table: CURSORS, key: name }, ...this.#trims()], { isProgress: true }).catch((error: unknown) => {
       log.warn(`the position of ${clean(name)} cannot be deleted: ${reasonOf(error)}`);
     });
-    this.#trim();
   }
 
   #pluginOf(satellite: string): string {
     return this.#parts.present().get(satellite) ?? satellite;
   }
 
-  /** Forgets what all satellites have received. */
-  #trim(): void {
-    if (this.#isTrimming) return;
-    const { store } = this.#parts;
-    const through = Math.min(this.#head, ...[...this.#wanting.values()].map(({ cursor: { done } }) => done));
-    const { first } = store.range(LOG);
-    if (through < first || (through - first < TRIM_RECORDS && through < this.#head)) return;
-    this.#isTrimming = true;
-    store
-      .write([{ type: 'trim', log: LOG, through }], { durability: 'written', isProgress: true })
-      // A store that fails reports it; the next start trims.
-      .catch(() => undefined)
-      .finally(() => {
-        this.#isTrimming = false;
-      });
+  /** Forgets what all satellites have received, if that is enough to be worth a write, or at the end. */
+  #trims(isEnd = false): readonly StoreOperation[] {
+    const cursors = [...this.#wanting.values()].map(({ cursor }) => cursor);
+    const through = Math.min(this.#head, ...cursors.map(({ done }) => done));
+    const total = Math.min(this.#headTotal, ...cursors.map((cursor) => cursor.total));
+    const { first } = this.#parts.store.range(LOG);
+    const isWorthIt = through - first + 1 >= TRIM_RECORDS || total - this.#trimmedTotal >= TRIM_BYTES;
+    if (through < first || !(isWorthIt || isEnd)) return [];
+    this.#trimmedTotal = total;
+    return [{ type: 'trim', log: LOG, through }];
   }
 }
 
