@@ -294,7 +294,8 @@ function makeParts(
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): HttpLinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs, linkTls);
+  const byHttp = (server: ServerAddress): HttpLinkTransport =>
+    new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs, linkTls);
   const linkTls = clientTls(() => http.tls, options.trust === 'ca');
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
@@ -315,7 +316,16 @@ function makeParts(
     if (fakes || classic === true) return transport(peer);
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
-  const mesh: Mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport, peering: fakes ? undefined : peering });
+  const mesh: Mesh = new Mesh({
+    options,
+    logs,
+    events,
+    clock,
+    random,
+    resolve,
+    transport: peerTransport,
+    peering: fakes ? undefined : peering,
+  });
   const { tokens, isValidToken } = tokensOf(options, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -391,7 +401,10 @@ function makeParts(
 /** Throws a RelayError CONFIG_INVALID if certificates decide about peers and there is no authority for them. */
 function requireAuthority({ trust, tls }: Options): void {
   if (trust === 'ca' && tls?.caFile === undefined)
-    throw new RelayError('CONFIG_INVALID', "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays");
+    throw new RelayError(
+      'CONFIG_INVALID',
+      "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays",
+    );
 }
 
 interface TokenParts {

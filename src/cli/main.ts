@@ -32,21 +32,7 @@ interface Group {
 const GROUPS: readonly Group[] = [
   { names: ['start'], add: addStartCommand },
   {
-    names: [
-      'call',
-      'notify',
-      'watch',
-      'listen',
-      'methods',
-      'help',
-      'ping',
-      'status',
-      'satellites',
-      'log',
-      'reload',
-      'stop',
-      'bench',
-    ],
+    names: ['call', 'notify', 'watch', 'listen', 'methods', 'help', 'ping', 'status', 'satellites', 'log', 'reload', 'stop', 'bench'],
     add: addClientCommands,
   },
   { names: ['peers'], add: async (program) => (await import('./peer-commands.ts')).addPeerCommands(program) },

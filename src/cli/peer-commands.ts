@@ -57,8 +57,8 @@ export function addPeerCommands(program: Command): void {
             (value) => toTable(value, PEER_COLUMNS),
           ),
     );
-  client(peers, 'pair <url>', 'link to the relay at a URL, and ask it to trust this one', PAIR_HELP).action((url: string, flags: TargetFlags) =>
-    callAndPrint(flags, (call) => call('relay.pair', url), pairText),
+  client(peers, 'pair <url>', 'link to the relay at a URL, and ask it to trust this one', PAIR_HELP).action(
+    (url: string, flags: TargetFlags) => callAndPrint(flags, (call) => call('relay.pair', url), pairText),
   );
   client(peers, 'trust <node>', 'approve a node that waits for it', TRUST_HELP)
     .option('--no-link', 'do not send dicts to it')
@@ -81,7 +81,8 @@ function pairText(value: Value): string {
   const { node, nick, code, answer, reason } = structOf(value);
   const name = `node ${textOf(node)} (${textOf(nick)})`;
   if (answer === 'trusted') return `linked to ${name}, which trusts this relay; code ${textOf(code)}`;
-  if (answer === 'pending') return `linked to ${name}, which waits for approval of this relay: compare the code ${textOf(code)} there, in co2 peers list --nodes`;
+  if (answer === 'pending')
+    return `linked to ${name}, which waits for approval of this relay: compare the code ${textOf(code)} there, in co2 peers list --nodes`;
   return `linked to ${name}, which does not trust this relay: ${textOf(reason)}. List this relay in its peers, or set trust: 'pair' there`;
 }
 
