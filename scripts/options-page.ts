@@ -36,6 +36,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   ProgramsOptions: 'Programs',
   RelayPluginOptions: 'Relay plugins',
   MeshOptions: 'Peers',
+  IdentityOptions: 'Identity and trust of peers',
   LinkOptions: 'Links to peers and remote satellites',
   SatelliteOptions: 'Remote satellites',
   StateOptions: 'State directory',

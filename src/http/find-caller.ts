@@ -84,7 +84,10 @@ function tlsChannel(socket: object): TlsChannel | undefined {
 }
 
 /** The client in the access log, or the address of the socket if a trusted proxy does not name its client. */
-export function clientInLog(request: Omit<CallerRequest, 'maySession'>, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
+export function clientInLog(
+  request: Omit<CallerRequest, 'maySession'>,
+  { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>,
+): string {
   const client = findClient(request, isUnix(request.socket), isTrusted);
   const { remoteAddress = '-' } = request.socket;
   // Keep the system's spelling if nothing was forwarded; the Unix socket has no address.

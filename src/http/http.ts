@@ -368,7 +368,10 @@ export class HttpServer {
 
   #identifyCaller(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     try {
-      request.principal = this.#findCaller({ ...{ url: request.url, headers: request.headers, socket: request.socket }, maySession: maySession(request) });
+      request.principal = this.#findCaller({
+        ...{ url: request.url, headers: request.headers, socket: request.socket },
+        maySession: maySession(request),
+      });
       if (request.inFlight) request.inFlight.principal = request.principal;
     } catch (error) {
       request.routeOptions.config.endpoint?.fail(request, reply, error);

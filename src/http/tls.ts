@@ -120,7 +120,10 @@ export function clientTls(current: () => SecureContextOptions | undefined, onlyO
     const now = current();
     if (now !== from) {
       from = now;
-      made = now === undefined ? {} : { cert: now.cert as Buffer, key: now.key as Buffer, ca: authorities(now.ca as Buffer | undefined, onlyOwn) };
+      made =
+        now === undefined
+          ? {}
+          : { cert: now.cert as Buffer, key: now.key as Buffer, ca: authorities(now.ca as Buffer | undefined, onlyOwn) };
     }
     return made;
   };

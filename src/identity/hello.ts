@@ -147,7 +147,9 @@ function proofBytes(role: HelloRole, transcript: Buffer): Buffer {
 }
 
 function secretProof(secret: string, role: HelloRole, transcript: Buffer): Buffer {
-  return createHmac('sha256', secret).update(encodeFields('co2/secret/1', [role, transcript])).digest();
+  return createHmac('sha256', secret)
+    .update(encodeFields('co2/secret/1', [role, transcript]))
+    .digest();
 }
 
 /** The answer to the second call. `check` proves it by the key of the session, also without a session. */
@@ -166,7 +168,9 @@ export function readAnswer(value: Value, keys: SessionKeys): HelloAnswer | undef
 }
 
 function checkOf({ answer, reason, copied }: HelloAnswer, keys: SessionKeys): Buffer {
-  return createHmac('sha256', keys.answer).update(encodeFields('co2/answer/1', [answer, reason, copied])).digest();
+  return createHmac('sha256', keys.answer)
+    .update(encodeFields('co2/answer/1', [answer, reason, copied]))
+    .digest();
 }
 
 // 80 bits: who wants to stand between two relays has to find two keys whose codes are equal, by some 2^40 new keys.

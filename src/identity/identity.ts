@@ -18,15 +18,7 @@ export { isNodeId } from './node-key.ts';
 export { identityDefaults, identityShape } from './options.ts';
 export type { IdentityOptions, TrustMode } from './options.ts';
 export { OwnNode, readClusterSecret } from './own-node.ts';
-export {
-  SESSION_HEADER,
-  answerHeader,
-  isAnswerOf,
-  isBodyOf,
-  isFromSession,
-  readRequestHeader,
-  requestHeader,
-} from './session.ts';
+export { SESSION_HEADER, answerHeader, isAnswerOf, isBodyOf, isFromSession, readRequestHeader, requestHeader } from './session.ts';
 export type { RequestClaim, SessionKeys } from './session.ts';
 export { EXPORTER_BYTES, EXPORTER_LABEL, nodesIn } from './tls-names.ts';
 export { MAX_TRUST_BYTES, Trust } from './trust.ts';

@@ -50,7 +50,14 @@ export class OwnNode {
   /** Signs what this relay says of itself from now on. */
   describe(content: Pick<Descriptor, 'addrs' | 'hostIds'>): void {
     const { nick } = this;
-    this.#descriptor = signDescriptor(this.key, { ...content, nick, epoch: this.#epoch, seq: ++this.#seq, capabilitiesHash: '', flags: [] });
+    this.#descriptor = signDescriptor(this.key, {
+      ...content,
+      nick,
+      epoch: this.#epoch,
+      seq: ++this.#seq,
+      capabilitiesHash: '',
+      flags: [],
+    });
   }
 
   /** Throws a RelayError UNAVAILABLE before {@link describe}. */
@@ -79,13 +86,15 @@ export function readClusterSecret({ trust, clusterSecretFile: file }: IdentityOp
       maxBytes: MAX_FILE_BYTES,
       links: 'follow',
       check: ({ mode }) => {
-        if (process.platform !== 'win32' && (mode & 0o007) !== 0) refuse(`${file} is open to all users of this machine: run chmod o-rwx on it`);
+        if (process.platform !== 'win32' && (mode & 0o007) !== 0)
+          refuse(`${file} is open to all users of this machine: run chmod o-rwx on it`);
       },
     }).trim();
   } catch (error) {
     if (RelayError.is(error)) throw error;
     return refuse(`${file} cannot be read: ${systemReason(error)}`, error);
   }
-  if (/^[!-~]{22,512}$/.test(secret) && secret.length >= (HEX.test(secret) ? MIN_HEX : MIN_TEXT) && new Set(secret).size >= 8) return secret;
+  if (/^[!-~]{22,512}$/.test(secret) && secret.length >= (HEX.test(secret) ? MIN_HEX : MIN_TEXT) && new Set(secret).size >= 8)
+    return secret;
   return refuse(`${file} does not hold a secret of at least 128 random bits in one line; make one with: openssl rand -hex 32 > ${file}`);
 }

@@ -111,7 +111,8 @@ export class Trust {
   async load(): Promise<string | undefined> {
     const found = await this.#parts.file?.load(readStored);
     if (found === undefined || found.kind === 'nothing') return undefined;
-    if (found.kind === 'damaged') return `${found.reason}; it is kept as ${found.movedTo}, and peers are pinned again at their next contact`;
+    if (found.kind === 'damaged')
+      return `${found.reason}; it is kept as ${found.movedTo}, and peers are pinned again at their next contact`;
     for (const node of found.value.nodes) this.#nodes.set(node.id, node);
     for (const [url, id] of Object.entries(found.value.pins)) this.#pins.set(url, id);
     for (const url of found.value.links) this.#links.add(url);
@@ -236,9 +237,11 @@ export class Trust {
 
   /** Stores the decisions; resolves once they are durable. Rejects with a RelayError STATE_DIRECTORY. */
   async save(): Promise<void> {
-    await this.#parts.file?.save(
-      (): Stored => ({ nodes: [...this.#nodes.values()], pins: Object.fromEntries(this.#pins), links: [...this.#links] }),
-    );
+    await this.#parts.file?.save((): Stored => ({
+      nodes: [...this.#nodes.values()],
+      pins: Object.fromEntries(this.#pins),
+      links: [...this.#links],
+    }));
   }
 
   /** Why this must be a copy of a known node, or an older start of it; undefined if it is not. */

@@ -109,7 +109,13 @@ export class Mesh {
     const transport = this.#parts.transport(address, peer);
     const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log });
     const link = new Link({ role: 'peer', name, source: outbox, transport, options, clock, random, events, log });
-    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, retriedAt: -Infinity, reachedAt: -Infinity, isOneWayLogged: false };
+    return {
+      ...{ address, outbox, link, transport, options: peer },
+      isHeard: false,
+      retriedAt: -Infinity,
+      reachedAt: -Infinity,
+      isOneWayLogged: false,
+    };
   }
 
   /** Adds a peer, unless it is there already. Its name is resolved when there is something to send. */

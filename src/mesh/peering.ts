@@ -163,7 +163,10 @@ export class Peering {
     const half = this.#halfHellos.get(key);
     this.#halfHellos.delete(key);
     if (!half || clock.now() - half.at >= HALF_HELLO_MS)
-      throw new RelayError('NOT_AUTHENTICATED', 'relay.hello: no hello with this nonce is open (each takes one proof, within 10 s); begin again');
+      throw new RelayError(
+        'NOT_AUTHENTICATED',
+        'relay.hello: no hello with this nonce is open (each takes one proof, within 10 s); begin again',
+      );
     const { side, agreed } = half;
     if (!isProven(dict, 'initiator', side.node, agreed.transcript)) {
       const reason = `the proof is not that of node ${side.node.id} for this hello`;
@@ -213,7 +216,8 @@ export class Peering {
     // A new start replaces all sessions of the one before.
     const old = same.filter((one) => one.epoch !== epoch || one.instance !== instance);
     const current = same.filter((one) => !old.includes(one));
-    for (const one of [...old, ...current.slice(0, Math.max(0, current.length - MAX_SESSIONS_OF_NODE + 1))]) this.#sessions.delete(one.keys.id);
+    for (const one of [...old, ...current.slice(0, Math.max(0, current.length - MAX_SESSIONS_OF_NODE + 1))])
+      this.#sessions.delete(one.keys.id);
     const kind = [...this.#sessions.values()].filter(({ isPeer }) => isPeer === session.isPeer);
     const max = session.isPeer ? MAX_SESSIONS : MAX_STRANGERS;
     const [oldest] = kind;
@@ -289,7 +293,8 @@ export class Peering {
     const { events, node: own } = this.#parts;
     const { id, hostIds } = node;
     const nick = clean(node.nick, 64);
-    if (decided.copied !== '') events.emit({ type: 'peer.copied', node: own.id, nick: own.nick, peer: url, reason: clean(decided.copied, 500) });
+    if (decided.copied !== '')
+      events.emit({ type: 'peer.copied', node: own.id, nick: own.nick, peer: url, reason: clean(decided.copied, 500) });
     if (decided.answer === 'refused') throw new RelayError('FORBIDDEN', `it refuses this relay: ${clean(decided.reason, 500)}`);
     const reason = clean(decided.reason, 500);
     this.#reportUnlisted(url, decided.answer === 'trusted' ? undefined : { type: 'peer.unlisted', peer: url, node: id, nick, reason });
@@ -325,7 +330,9 @@ export class Peering {
     };
     if (answer.kind === 'fault' && REFUSING_FAULTS.has(answer.code)) refuse(`it refuses relay.hello: ${textOf(answer)}`);
     if (before !== undefined)
-      refuse(`${what}, but has proved to be node ${before} before; if it was replaced by an older relay, run co2 peers forget ${before} here`);
+      refuse(
+        `${what}, but has proved to be node ${before} before; if it was replaced by an older relay, run co2 peers forget ${before} here`,
+      );
     if (!this.acceptsClassic)
       refuse(`${what}, which trust: '${trust.mode}' requires; write { url, classic: true } in peers if it is to be trusted by its address`);
     events.emit({ type: 'peer.classic', peer: url });

@@ -135,7 +135,7 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
     new RegExp(`^co2-relay \\S+ at ${new URL(relay.url).host}, host_id ${relay.hostId}$`),
     /^up \d+ s since \d{4}-/,
     /^dicts {7}0 accepted \(0\/s\), 0 sent \(0\/s\), 0 duplicates, 0 origin refused, 0 hop limited$/,
-    /^peers {7}http:\/\/127\.0\.0\.1:\d+\S* {2}up, 0 forwarded$/,
+    /^peers {7}http:\/\/127\.0\.0\.1:\d+\S* {2}up, trusted by address, 0 forwarded$/,
     /^plugins {5}1, all well$/,
   ])
     t.true(

@@ -89,7 +89,10 @@ test('both sides of a hello agree on transcript and keys, and accept the proof o
   const { atInitiator, atResponder, a, b } = helloOf(one, two);
   t.deepEqual(atInitiator, atResponder);
   const { transcript, keys } = atInitiator;
-  const proofs = { initiator: sent(proofOnWire(one.self, 'initiator', transcript)), responder: sent(proofOnWire(two.self, 'responder', transcript)) };
+  const proofs = {
+    initiator: sent(proofOnWire(one.self, 'initiator', transcript)),
+    responder: sent(proofOnWire(two.self, 'responder', transcript)),
+  };
   t.true(isProven(proofs.initiator, 'initiator', a.node, transcript));
   t.true(isProven(proofs.responder, 'responder', b.node, transcript));
   t.false(isProven(proofs.responder, 'initiator', a.node, transcript), 'a proof that is sent back');
@@ -99,7 +102,11 @@ test('both sides of a hello agree on transcript and keys, and accept the proof o
   t.false(isProven(dictOf([['proof', Buffer.alloc(64)]]), 'initiator', a.node, transcript));
   const answer = { answer: 'trusted', reason: '', copied: '' } as const;
   t.deepEqual(readAnswer(sent(answerOnWire(answer, keys)), keys), answer);
-  t.is(readAnswer(sent({ ...answerOnWire({ ...answer, answer: 'refused' }, keys), answer: 'trusted' }), keys), undefined, 'a changed answer');
+  t.is(
+    readAnswer(sent({ ...answerOnWire({ ...answer, answer: 'refused' }, keys), answer: 'trusted' }), keys),
+    undefined,
+    'a changed answer',
+  );
   t.is(readAnswer(sent(answerOnWire(answer, helloOf(one, two).atInitiator.keys)), keys), undefined, 'the answer of another session');
 });
 

@@ -32,7 +32,9 @@ export async function startLinked(
   );
   // Otherwise the first dicts take whichever path is there first.
   const up = { role: 'peer', state: { type: 'up' } } as const;
-  await Promise.all(relays.flatMap((relay, index) => neighbours(index).map((other) => relay.seen.event('link.state', { ...up, name: url(other) }))));
+  await Promise.all(
+    relays.flatMap((relay, index) => neighbours(index).map((other) => relay.seen.event('link.state', { ...up, name: url(other) }))),
+  );
   return relays;
 }
 

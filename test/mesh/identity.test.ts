@@ -70,7 +70,10 @@ class Stranger {
   }
 
   /** The first call of a hello, and what follows from its answer. */
-  async begin(t: ExecutionContext, url: string): Promise<{ readonly answer: Dict; readonly agreed: Agreed; readonly second: Record<string, Sendable> }> {
+  async begin(
+    t: ExecutionContext,
+    url: string,
+  ): Promise<{ readonly answer: Dict; readonly agreed: Agreed; readonly second: Record<string, Sendable> }> {
     const own = openHello(this.node.self);
     const answer = await callOf(t, url, sideOnWire(own.own));
     const side = readSide(answer);
@@ -176,15 +179,22 @@ test('a forged, changed or repeated request of a session is refused, and so are 
   t.is(await post(aUrl, body, `${session}.1.${digest}.${other}`), 401, 'another MAC');
   t.is(await post(aUrl, body, `${session}.2.${digest}.${mac}`), 401, 'another number');
   t.is(await post(aUrl, body, `${'0'.repeat(24)}.1.${digest}.${mac}`), 401, 'another session');
-  for (const malformed of ['', 'x', `${session}.0.${digest}.${mac}`, `${header}.`, 'é']) t.is(await post(aUrl, body, malformed), 401, malformed);
+  for (const malformed of ['', 'x', `${session}.0.${digest}.${mac}`, `${header}.`, 'é'])
+    t.is(await post(aUrl, body, malformed), 401, malformed);
   t.is(await post(aUrl, body, header), true);
   t.is(await post(aUrl, body, header), 401, 'repeated');
   t.is(await post(aUrl, body, requestHeader(keys, 5, body)), true);
   t.is(await post(aUrl, body, requestHeader(keys, 4, body)), 401, 'overtaken');
   const json = JSON.stringify({ jsonrpc: '2.0', method: 'ping', id: 1 });
-  const asJson = { body: json, headers: { [SESSION_HEADER]: requestHeader(keys, 6, Buffer.from(json)), 'content-type': 'application/json' } };
+  const asJson = {
+    body: json,
+    headers: { [SESSION_HEADER]: requestHeader(keys, 6, Buffer.from(json)), 'content-type': 'application/json' },
+  };
   t.is((await request(aUrl, asJson)).status, 401, 'only XML-RPC proves its body');
-  t.is((await request(aUrl, { method: 'GET', path: '/', headers: { [SESSION_HEADER]: requestHeader(keys, 7, Buffer.alloc(0)) } })).status, 401);
+  t.is(
+    (await request(aUrl, { method: 'GET', path: '/', headers: { [SESSION_HEADER]: requestHeader(keys, 7, Buffer.alloc(0)) } })).status,
+    401,
+  );
   // Its session gives it no rights of a peer, wherever it says that it comes from.
   const claim = notify({ data: 'forged', host_id: 'c@192.0.2.9:2004', co2: { id: 'x.9', hops: 15, age: 0, by: b.hostId, via: [] } });
   t.is(await post(aUrl, claim, requestHeader(keys, 8, claim)), 403);
@@ -260,7 +270,8 @@ test('somebody on the way who answers in the name of a peer makes no dict lost',
   const url = await proxy(t, Number(new URL(b.url).port), (answer) => {
     if (!isLying || !answer.includes('methodResponse')) return undefined;
     lied.push(true);
-    const body = '<?xml version="1.0"?><methodResponse><params><param><value><boolean>1</boolean></value></param></params></methodResponse>';
+    const body =
+      '<?xml version="1.0"?><methodResponse><params><param><value><boolean>1</boolean></value></param></params></methodResponse>';
     return Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
   });
   const a = await startRelay(t, { ...FAST, peers: [url] });
@@ -374,11 +385,14 @@ test('a link uses a certificate that was renewed for its next connections, witho
   const ca = makeAuthority(temporaryDir(t));
   const [one, two] = [await prepared(t), await prepared(t)];
   const seen = new Gate<string>();
-  const server = createTlsServer({ ...pemsOf(ca.issue(two.dir, two.node)), ca: readFileSync(ca.caFile), requestCert: true }, (request, response) => {
-    seen.push((request.socket as TLSSocket).getPeerCertificate().serialNumber);
-    request.resume();
-    response.writeHead(503, { connection: 'close' }).end();
-  });
+  const server = createTlsServer(
+    { ...pemsOf(ca.issue(two.dir, two.node)), ca: readFileSync(ca.caFile), requestCert: true },
+    (request, response) => {
+      seen.push((request.socket as TLSSocket).getPeerCertificate().serialNumber);
+      request.resume();
+      response.writeHead(503, { connection: 'close' }).end();
+    },
+  );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => {
     server.closeAllConnections();

@@ -24,7 +24,11 @@ export interface CertificateFiles {
 export function writeCertificate(dir: string): CertificateFiles {
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const name = nameOf('co2-relay test');
-  return write(dir, makeCertificate({ subject: name, issuer: name, publicKey: keys.publicKey, signer: keys.privateKey, nodes: [] }), keys.privateKey);
+  return write(
+    dir,
+    makeCertificate({ subject: name, issuer: name, publicKey: keys.publicKey, signer: keys.privateKey, nodes: [] }),
+    keys.privateKey,
+  );
 }
 
 /** An authority whose certificates are for 127.0.0.1 and for nodes. */

@@ -75,7 +75,10 @@ async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: stri
   try {
     const { session, node, nick, answer, reason } = await mesh.contact(nameOf(url));
     if (session !== 'proven')
-      throw new RelayError('FORBIDDEN', `${nameOf(url)} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`);
+      throw new RelayError(
+        'FORBIDDEN',
+        `${nameOf(url)} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`,
+      );
     if (isNew) await peering.link(url.href);
     return { node, nick, code: pairingCode(peering.status().node, node), answer, reason };
   } catch (error) {
@@ -99,7 +102,10 @@ async function trust(peering: Peering, mesh: PeerMethodsParts['mesh'], id: strin
 function peerUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
-  throw new RelayError('INVALID_PARAMS', `'${clean(text.replace(/\/\/[^/@\s]*@/, '//…@'), 200)}' is not a URL like http://192.168.1.7:2004`);
+  throw new RelayError(
+    'INVALID_PARAMS',
+    `'${clean(text.replace(/\/\/[^/@\s]*@/, '//…@'), 200)}' is not a URL like http://192.168.1.7:2004`,
+  );
 }
 
 /** The URL as peers are named: without credentials, and without a path if that is `/`. */

@@ -1,0 +1,108 @@
+/** docs/mesh.md: its configurations and commands do what the page says, on relays of this machine. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { Dict } from '../../src/values/values.ts';
+import { PROJECT_DIR, run, runCo2, startCo2 } from '../support/processes.ts';
+import type { RelayProcess } from '../support/processes.ts';
+import { freePorts } from '../support/relays.ts';
+import { project } from './page.ts';
+import { snippetsOf } from './snippets.ts';
+
+const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/mesh.md'), 'utf8'));
+
+/** A snippet with the addresses of this machine instead of those on the page. */
+function sourceOf(wanted: string, [five, seven]: readonly number[] = []): string {
+  const snippet = snippets.find(({ name }) => name === wanted);
+  if (!snippet) throw new Error(`docs/mesh.md has no snippet ${wanted}`);
+  return snippet.source
+    .replaceAll('192.168.1.5:2004', `127.0.0.1:${five}`)
+    .replaceAll('192.168.1.7:2004', `127.0.0.1:${seven}`)
+    .replaceAll(/192\.168\.1\.[57]/g, '127.0.0.1');
+}
+
+async function co2(t: ExecutionContext, { url, cwd }: RelayProcess, line: string): Promise<string> {
+  const { code, stdout, stderr } = await runCo2(t, { args: [...line.trim().split(' ').slice(1), '--url', url], cwd }).exit;
+  t.is(code, 0, [line, ...stderr].join('\n'));
+  return stdout.join('\n');
+}
+
+const start = (t: ExecutionContext, port: number, files: Record<string, string>): Promise<RelayProcess> =>
+  startCo2(t, { cwd: project(t, { 'plugins/.keep': '', ...files }), args: ['--port', String(port)] });
+
+/** Waits until the first peer of the relay has what is asked for. */
+async function peerOf(t: ExecutionContext, relay: RelayProcess, is: (peer: Dict) => boolean): Promise<void> {
+  for (;;) {
+    const [peer] = JSON.parse(await co2(t, relay, 'co2 peers --json')) as readonly Dict[];
+    if (peer && is(peer)) return;
+  }
+}
+
+const isProven = ({ session, trusts_us: trusts }: Dict): boolean => session === 'proven' && trusts === true;
+
+test('every snippet is run by a test', (t) => {
+  t.deepEqual(
+    snippets.map(({ name }) => name),
+    ['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'secret', 'secret-config', 'certificates', 'ca-config'],
+  );
+});
+
+test('two relays that list each other prove their keys, and show it; a pin can be forgotten', async (t) => {
+  const ports = await freePorts(2);
+  const attic = await start(t, ports[0]!, { 'config.ts': sourceOf('first', ports) });
+  const cellar = await start(t, ports[1]!, { 'config.ts': sourceOf('second', ports) });
+  await peerOf(t, attic, isProven);
+  const [peers = '', nodes = ''] = sourceOf('list').trim().split('\n');
+  t.regex(await co2(t, attic, peers), /proven +key +cellar/);
+  t.regex(await co2(t, attic, nodes), /^this relay is node [a-z2-7]{32} \(attic\), start 1, trust: 'pin'\n\nknown:\n.*cellar/s);
+  t.regex(await co2(t, attic, 'co2 status'), /proven cellar \([a-z2-7]{8}…\)/);
+  t.regex(await co2(t, attic, sourceOf('forget', ports)), /^forgot node [a-z2-7]{32} of http:/);
+  await peerOf(t, cellar, isProven);
+});
+
+test('an unlisted relay is paired by a code that both sides show', async (t) => {
+  const ports = await freePorts(2);
+  const old = await start(t, ports[1]!, { 'config.ts': sourceOf('pair-config') });
+  const added = await start(t, ports[0]!, {});
+  const shown = await co2(t, added, sourceOf('pair', ports));
+  const code = /compare the code ([a-z2-7]{4}(?:-[a-z2-7]{4}){3}) there/.exec(shown)?.[1] ?? shown;
+  const waiting = await co2(t, old, 'co2 peers list --nodes');
+  t.true(waiting.includes(code), waiting);
+  const node = /this relay is node (\S+)/.exec(await co2(t, added, 'co2 peers list --nodes'))?.[1] ?? '';
+  t.regex(await co2(t, old, sourceOf('trust').replace('NODE', node)), /is trusted, and linked at http:/);
+  await peerOf(t, old, isProven);
+  t.regex(await co2(t, old, `co2 peers forget ${node}`), /^forgot node/);
+  t.is(await co2(t, old, 'co2 peers --json'), '[]');
+});
+
+test('relays with one cluster secret are peers', async (t) => {
+  const ports = await freePorts(2);
+  const secrets = project(t, {});
+  t.is((await run(t, 'sh', ['-c', sourceOf('secret')], { cwd: secrets }).exit).code, 0);
+  const secret = readFileSync(join(secrets, 'cluster.secret'), 'utf8');
+  const relay = async (own: number, other: number): Promise<RelayProcess> => {
+    const cwd = project(t, { 'plugins/.keep': '', 'config.ts': sourceOf('secret-config', [own, other]) });
+    writeFileSync(join(cwd, 'cluster.secret'), secret, { mode: 0o600 });
+    return startCo2(t, { cwd, args: ['--port', String(own)] });
+  };
+  const [one] = [await relay(ports[0]!, ports[1]!), await relay(ports[1]!, ports[0]!)];
+  await peerOf(t, one, isProven);
+});
+
+test('the commands make certificates with which a relay starts and answers', async (t) => {
+  const ports = await freePorts(2);
+  const cwd = project(t, { 'plugins/.keep': '', 'config.ts': 'export default {};' });
+  const first = await startCo2(t, { cwd });
+  const node = /this relay is node (\S+)/.exec(await co2(t, first, 'co2 peers list --nodes'))?.[1] ?? '';
+  first.kill('SIGTERM');
+  await first.exit;
+  const { code, stderr } = await run(t, 'sh', ['-e', '-c', sourceOf('certificates')], { cwd, env: { NODE: node } }).exit;
+  t.is(code, 0, stderr.join('\n'));
+  const shown = await run(t, 'openssl', ['x509', '-in', 'relay.pem', '-noout', '-ext', 'subjectAltName'], { cwd }).exit;
+  t.true(shown.stdout.join('\n').includes(`IP Address:127.0.0.1, URI:co2:${node}`), shown.stdout.join('\n'));
+  writeFileSync(join(cwd, 'config.ts'), sourceOf('ca-config', ports));
+  const relay = await startCo2(t, { cwd, args: ['--port', String(ports[0])] });
+  const curl = ['-s', '--cacert', 'ca.pem', '--cert', 'relay.pem', '--key', 'relay.key', `${relay.url}/healthz`];
+  t.is((await run(t, 'curl', curl, { cwd }).exit).code, 0);
+});
