@@ -127,6 +127,6 @@ export class ByteReader {
 
 /** True if each byte is a letter of its own, as in most texts; they are decoded much faster. */
 function isAscii(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at++) if ((bytes[at] ?? 0) >= 0x80) return false;
+  for (const byte of bytes) if (byte >= 0x80) return false;
   return true;
 }

@@ -1,4 +1,4 @@
-/** The link to one proven neighbour over one channel: numbers, acknowledges and repeats messages, and notices when the neighbour is gone. */
+/** The link to a proven neighbour over one channel: numbers, acknowledges and repeats messages, and notices when the neighbour is gone. */
 import {
   BATCH_BYTES,
   BATCH_MESSAGES,
@@ -17,7 +17,7 @@ import type { Ack, Frame, ProvenPeer, ReturnReason } from './ports.ts';
 // Round trips that are kept, one per heartbeat.
 const SAMPLES = 8;
 
-/** The state of a link. What comes before it, connecting and the proof of identity, is the part of the dialer. */
+/** The state of a link. What comes before it, connecting and the proof, is the part of the dialer. */
 export type LinkState =
   /** Link states are exchanged; no message is sent yet. */
   | { readonly type: 'sync'; readonly until: number }
@@ -88,6 +88,7 @@ export class Link<T> {
   #returned: (readonly [number, ReturnReason])[] = [];
   #mustAck = false;
   #hasGap = false;
+  #lastStates: readonly Buffer[] = [];
 
   constructor(parts: { channel: number; peer: ProvenPeer; user: LinkUser<T>; random: () => number }, now: number) {
     this.channel = parts.channel;
@@ -169,7 +170,9 @@ export class Link<T> {
         return;
       case 'bye':
         this.close(`the neighbour closed it: ${frame.reason}`);
-        return;
+
+        break;
+
       default:
     }
   }
@@ -206,9 +209,10 @@ export class Link<T> {
     else this.#beat(now);
   }
 
-  /** Closes in an orderly way: what is in flight is still acknowledged. */
-  drain(reason: string, now: number): void {
+  /** Closes in an orderly way: what is in flight is still acknowledged. The last frame has these link states. */
+  drain(reason: string, now: number, states: readonly Buffer[]): void {
     if (this.#state.type === 'closed') return;
+    this.#lastStates = states;
     this.#state = { type: 'draining', until: now + DRAIN_MS, reason };
     if (this.#inFlight.length === 0) this.#closeWithBye(reason);
   }
@@ -222,7 +226,7 @@ export class Link<T> {
   }
 
   #closeWithBye(reason: string): void {
-    this.#user.send(this, { type: 'bye', reason });
+    this.#user.send(this, { type: 'bye', reason, states: this.#lastStates });
     this.close(reason);
   }
 

@@ -1,6 +1,5 @@
 /** The mesh as pure machines: messages, links, paths, store and forward. A host gives them a network, a disk, a clock and satellites. */
-export { custodyLimits } from './custody.ts';
-export type { CustodyLimits } from './custody.ts';
+export type { CustodyLimits } from './held-messages.ts';
 export { ed25519Crypto, ed25519Signer } from './ed25519.ts';
 export { TIME_TABLE } from './journal.ts';
 export type { Description, LinkState } from './link-state.ts';

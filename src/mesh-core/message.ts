@@ -105,11 +105,6 @@ export function streamKey({ origin, epoch, target, isDurable }: Pick<Head, 'orig
   return `${origin}.${epoch}.${target === undefined ? 'b' : `u:${target}`}${isDurable ? '' : '~'}`;
 }
 
-/** The id of a message, the same at every relay. */
-export function messageId(head: Head): string {
-  return `${streamKey(head)}.${head.number}`;
-}
-
 /** The bytes of an envelope that count against windows and quotas. */
 export function sizeOf({ head, seal, payload }: Envelope): number {
   return head.length + seal.length + payload.length;

@@ -4,7 +4,7 @@
 export const ID_BYTES = 20;
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
-const VALUES = new Map([...ALPHABET].map((letter, value) => [letter, value]));
+const VALUES = new Map(Array.from(ALPHABET, (letter, value) => [letter, value]));
 // Ids are converted for every message; a mesh has few of them, and each is kept once.
 const MAX_KEPT = 4096;
 const texts = new Map<string, string>();

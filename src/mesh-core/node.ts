@@ -2,9 +2,10 @@
  * The node of a mesh as a machine without input and output of its own: events go in, effects come out. It has no timers: its host calls it
  * with `tick` when {@link MeshNode.wakeAt} is reached.
  */
-import { Custody, custodyLimits } from './custody.ts';
-import type { CustodyLimits } from './custody.ts';
+import { Custody } from './custody.ts';
 import { Dialer } from './dialer.ts';
+import { custodyLimits } from './held-messages.ts';
+import type { CustodyLimits } from './held-messages.ts';
 import type { Held } from './held.ts';
 import { COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
 import { Link, costOf } from './link.ts';
@@ -173,7 +174,9 @@ export class MeshNode implements LinkUser<Held> {
         return;
       case 'leave':
         this.#leave();
-        return;
+
+        break;
+
       case 'tick':
     }
   }
@@ -230,6 +233,7 @@ export class MeshNode implements LinkUser<Held> {
   #frame(channel: number, frame: Frame): void {
     const link = this.#channels.get(channel);
     if (!link) return;
+    if (frame.type === 'bye') for (const bytes of frame.states) this.#acceptState(bytes, link);
     link.frame(frame, this.#now);
     switch (frame.type) {
       case 'sync':
@@ -249,7 +253,9 @@ export class MeshNode implements LinkUser<Held> {
         return;
       case 'summary':
         if (frame.summary !== this.#topology.summary()) this.send(link, { type: 'versions', versions: this.#topology.versions() });
-        return;
+
+        break;
+
       default:
     }
   }
@@ -264,9 +270,11 @@ export class MeshNode implements LinkUser<Held> {
 
   #leave(): void {
     this.#isLeaving = true;
-    this.#toSpread.push({ bytes: this.#topology.leave(this.#now), from: undefined });
+    const state = this.#topology.leave(this.#now);
+    // In the last frame as well, which may overtake this one.
+    this.#toSpread.push({ bytes: state, from: undefined });
     this.#spread();
-    for (const link of this.#links.values()) link.drain('the node leaves', this.#now);
+    for (const link of this.#links.values()) link.drain('the node leaves', this.#now, [state]);
   }
 
   // What links call

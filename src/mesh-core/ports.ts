@@ -151,7 +151,8 @@ export type Frame =
   | { readonly type: 'summary'; readonly summary: number }
   | { readonly type: 'versions'; readonly versions: readonly Version[] }
   | { readonly type: 'want'; readonly ids: readonly string[] }
-  | { readonly type: 'bye'; readonly reason: string };
+  /** The last frame. A node that leaves says so in its link state. */
+  | { readonly type: 'bye'; readonly reason: string; readonly states: readonly Buffer[] };
 
 /** The log of the store that has the messages, and notes of which are done. */
 export const MESSAGE_LOG = 'mesh-messages';

@@ -237,10 +237,10 @@ test('the traffic of an hour ago, sent again, delivers nothing', (t) => {
   const mesh = new Mesh(2, [[0, 1]]);
   const replayed: NodeEvent[] = [];
   const node = mesh.world.places[1]!.node!;
-  const { handle } = node;
+  const handle = node.handle.bind(node);
   node.handle = (event, now) => {
     if (event.type === 'frame' && event.frame.type === 'push') replayed.push(event);
-    return handle.call(node, event, now);
+    return handle(event, now);
   };
   for (let count = 0; count < 50; count++) mesh.send(0, count % 2 === 0 ? 'all' : 1);
   // The system has written everything by then, so that nothing is delivered again after the crash.

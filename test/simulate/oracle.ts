@@ -66,7 +66,9 @@ export class Oracle {
         return;
       case 'outcome':
         this.#reported(effect);
-        return;
+
+        break;
+
       default:
     }
   }

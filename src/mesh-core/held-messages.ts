@@ -1,0 +1,194 @@
+/** The messages that a node keeps: found by stream and number, counted in quotas and memory, removed when they are done or expired. */
+import type { Held, HeldStream } from './held.ts';
+import type { Journal } from './journal.ts';
+import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES } from './limits.ts';
+import { streamKey } from './message.ts';
+import type { Head } from './message.ts';
+import type { Outbound } from './outbound.ts';
+
+/** Limits that a host or a test may lower. */
+export interface CustodyLimits {
+  /** Messages that wait for one neighbour or node. */
+  readonly quotaMessages: number;
+  /** Bytes that wait for one neighbour or node. */
+  readonly quotaBytes: number;
+  /** Bytes of messages in memory: those that are not durable, and copies of those that are. */
+  readonly cacheBytes: number;
+}
+
+export const custodyLimits: CustodyLimits = { quotaMessages: QUOTA_MESSAGES, quotaBytes: QUOTA_BYTES, cacheBytes: CACHE_BYTES };
+
+/** What identifies a stream. */
+export type StreamName = Pick<Head, 'origin' | 'epoch' | 'target' | 'isDurable'>;
+
+export interface HeldMessagesParts {
+  readonly id: string;
+  readonly limits: CustodyLimits;
+  readonly journal: Journal;
+  readonly outbound: Outbound;
+}
+
+export const NO_PEERS: readonly string[] = [];
+// Expired messages are looked for at most this often, and once per ms for each thousand that are kept.
+const SWEEP_MS = 250;
+
+/** See the head of this file. */
+export class HeldMessages {
+  readonly #parts: HeldMessagesParts;
+  readonly #streams = new Map<string, HeldStream>();
+  // Streams that last as long as this node: their numbers go on when all their messages are done.
+  readonly #lasting = new Set<string>();
+  readonly #volatile = new Set<Held>();
+  // Lists of neighbours, shared by the messages that wait for the same ones.
+  readonly #lists = new Map<string, readonly string[]>();
+  #earliestExpiry = Infinity;
+  #sweepAt = 0;
+  #cachedBytes = 0;
+  #volatileBytes = 0;
+
+  constructor(parts: HeldMessagesParts) {
+    this.#parts = parts;
+  }
+
+  /** The stream with this name, which is made if it is new. */
+  stream(name: StreamName): HeldStream {
+    const key = streamKey(name);
+    let stream = this.#streams.get(key);
+    if (!stream) {
+      stream = { key, target: name.target, isDurable: name.isDurable, messages: new Map() };
+      this.#streams.set(key, stream);
+    }
+    return stream;
+  }
+
+  /** A stream of this node, which lasts. */
+  ownStream(name: StreamName): HeldStream {
+    const stream = this.stream(name);
+    this.#lasting.add(stream.key);
+    return stream;
+  }
+
+  /** The messages that are kept of a stream. */
+  messagesOf(name: StreamName): ReadonlyMap<number, Held> | undefined {
+    return this.#streams.get(streamKey(name))?.messages;
+  }
+
+  keep(held: Held): void {
+    held.stream.messages.set(held.number, held);
+    this.#parts.outbound.count(held);
+    if (!held.stream.isDurable) {
+      this.#volatile.add(held);
+      this.#volatileBytes += held.bytes;
+    }
+    if (held.arrival) this.#cachedBytes += held.bytes;
+    this.#earliestExpiry = Math.min(this.#earliestExpiry, held.expiresAt);
+  }
+
+  /** The message is done, also on the disk. */
+  finish(held: Held): void {
+    this.#parts.journal.done(held);
+    this.remove(held);
+  }
+
+  /** The message is done, and its record is gone or never was. */
+  remove(held: Held): void {
+    if (held.state === 'gone') return;
+    const { stream } = held;
+    held.state = 'gone';
+    this.#parts.journal.live.delete(held.record);
+    if (this.#volatile.delete(held)) this.#volatileBytes -= held.bytes;
+    stream.messages.delete(held.number);
+    if (stream.messages.size === 0 && !this.#lasting.has(stream.key)) this.#streams.delete(stream.key);
+    this.#parts.outbound.uncount(held);
+    this.release(held);
+  }
+
+  /** The neighbour has a broadcast; it may be the last one. */
+  doneFor(held: Held, peer: string): void {
+    if (!held.waitingFor.includes(peer)) return;
+    this.#parts.outbound.uncount(held, peer);
+    held.waitingFor = this.list(held.waitingFor.filter((id) => id !== peer));
+    if (this.isDone(held) && (held.record > 0 || !held.stream.isDurable)) this.finish(held);
+  }
+
+  /** Nobody is to get it any more but the satellites of this node. */
+  doneForOthers(held: Held): void {
+    if (!held.isLocal) {
+      this.finish(held);
+      return;
+    }
+    for (const peer of held.waitingFor) this.#parts.outbound.uncount(held, peer);
+    held.waitingFor = NO_PEERS;
+  }
+
+  isDone({ stream: { target }, waitingFor, isLocal }: Held): boolean {
+    return !isLocal && (target === undefined ? waitingFor.length === 0 : target === this.#parts.id);
+  }
+
+  /** The message was read back from the store. */
+  cached(held: Held): void {
+    this.#cachedBytes += held.bytes;
+  }
+
+  /** Drops the copy in memory of a message that is on the disk. */
+  release(held: Held): void {
+    if (!held.arrival || (held.record === 0 && held.state !== 'gone')) return;
+    held.arrival = undefined;
+    this.#cachedBytes -= held.bytes;
+  }
+
+  /** Drops the copy in memory if there are too many. */
+  limitCache(held: Held): void {
+    if (this.#cachedBytes > this.#parts.limits.cacheBytes && held.record > 0) this.release(held);
+  }
+
+  /** True if memory is full of messages that are nowhere else. */
+  get isMemoryFull(): boolean {
+    return this.#volatileBytes >= this.#parts.limits.cacheBytes;
+  }
+
+  isOverQuota(kind: 'peer' | 'node', id: string): boolean {
+    const { messages, bytes } = this.#parts.outbound.queue(kind, id);
+    return messages >= this.#parts.limits.quotaMessages || bytes >= this.#parts.limits.quotaBytes;
+  }
+
+  /** The list that all messages share which wait for these neighbours. */
+  list(ids: readonly string[]): readonly string[] {
+    if (ids.length === 0) return NO_PEERS;
+    const key = ids.join();
+    let list = this.#lists.get(key);
+    if (!list) {
+      if (this.#lists.size >= MAX_PEERS) this.#lists.clear();
+      this.#lists.set(key, (list = ids));
+    }
+    return list;
+  }
+
+  *all(): Iterable<Held> {
+    yield* this.#parts.journal.live.values();
+    yield* this.#volatile;
+  }
+
+  /** When {@link expired} has something. */
+  get wakeAt(): number {
+    return Math.max(this.#earliestExpiry, this.#sweepAt);
+  }
+
+  /** The messages that wait for others and have expired; what waits for the satellites of this node only does not expire any more. */
+  expired(now: number): readonly Held[] {
+    if (now < this.wakeAt) return [];
+    const expired: Held[] = [];
+    let earliest = Infinity;
+    for (const held of this.all()) {
+      if (held.expiresAt > now) earliest = Math.min(earliest, held.expiresAt);
+      else if (held.stream.target === undefined ? held.waitingFor.length > 0 : held.stream.target !== this.#parts.id) expired.push(held);
+    }
+    this.#earliestExpiry = earliest;
+    this.#sweepAt = now + Math.max(SWEEP_MS, (this.#parts.journal.live.size + this.#volatile.size) / 1000);
+    return expired;
+  }
+
+  status(): { readonly durable: number; readonly volatile: number; readonly cachedBytes: number } {
+    return { durable: this.#parts.journal.live.size, volatile: this.#volatile.size, cachedBytes: this.#cachedBytes };
+  }
+}

@@ -1,0 +1,138 @@
+/** The messages of this node: checked, numbered in their streams, and signed in groups. */
+import type { HeldMessages, StreamName } from './held-messages.ts';
+import type { HeldStream } from './held.ts';
+import type { Journal } from './journal.ts';
+import { BATCH_MESSAGES, DURABLE_TTL_MS, MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS, VOLATILE_TTL_MS } from './limits.ts';
+import { LowMark } from './low-mark.ts';
+import { encodeHead, streamKey } from './message.ts';
+import type { Envelope, Head } from './message.ts';
+import type { RefusalReason, Submission } from './ports.ts';
+import { sealGroup } from './seal.ts';
+import type { Crypto, Signer } from './seal.ts';
+import type { Topology } from './topology.ts';
+
+export interface OriginParts {
+  readonly id: string;
+  readonly epoch: number;
+  readonly signer: Signer;
+  readonly crypto: Crypto;
+  readonly topology: Topology;
+  readonly journal: Journal;
+  readonly held: HeldMessages;
+}
+
+/** What is kept of an own stream besides its messages. */
+interface OwnStream {
+  readonly held: HeldStream;
+  /** The last number that was given, and the last one whose message was passed on to be kept. */
+  last: number;
+  kept: number;
+  readonly low: LowMark;
+}
+
+/** A submission that waits to be signed with others. */
+interface Waiting {
+  readonly submission: Submission;
+  readonly target: string | undefined;
+  readonly sentAt: number;
+}
+
+/** A message that is signed. */
+export interface Signed {
+  readonly token: string;
+  readonly head: Head;
+  readonly envelope: Envelope;
+}
+
+const MAX_TEXT_BYTES = 255;
+
+/** See the head of this file. */
+export class Origin {
+  readonly #parts: OriginParts;
+  readonly #streams = new Map<string, OwnStream>();
+  #waiting: Waiting[] = [];
+
+  constructor(parts: OriginParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a message of this node, or says why not. */
+  submit(submission: Submission, wallMs: number): readonly [RefusalReason, string] | undefined {
+    const problem = this.#problemOf(submission);
+    if (problem) return problem;
+    const { target } = submission;
+    let node = target.type === 'node' ? target.id : undefined;
+    if (target.type === 'any') {
+      node = this.#parts.topology.nearest(target.capability, target.key);
+      if (node === undefined) return ['no-candidate', `no node that can be reached offers ${target.capability}`];
+    }
+    this.#waiting.push({ submission, target: node, sentAt: wallMs });
+    return undefined;
+  }
+
+  /** Takes a message of the mesh itself. */
+  submitSystem(id: string, contentType: string, payload: Buffer, isDurable: boolean, ref: string): void {
+    const target = { type: 'node', id } as const;
+    const submission = { token: '', target, payload, isDurable, isOrdered: false, hostId: '', generation: 0, contentType, ref };
+    this.#waiting.push({ submission, target: id, sentAt: 0 });
+  }
+
+  /** Signs what was submitted since the last call. */
+  *sign(now: number): Iterable<Signed> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0, BATCH_MESSAGES);
+      const heads = group.map((one) => this.#headOf(one, now));
+      const bytes = heads.map(encodeHead);
+      const seals = sealGroup(bytes, this.#parts.signer, this.#parts.crypto);
+      for (const [index, { submission }] of group.entries()) {
+        const [head, headBytes, seal] = [heads[index], bytes[index], seals[index]];
+        if (!head || !headBytes || !seal) continue;
+        this.#stream(head).kept = head.number;
+        const envelope = { head: headBytes, seal, payload: submission.payload, hops: MAX_HOPS, ageMs: 0, via: [] };
+        yield { token: submission.token, head, envelope };
+      }
+    }
+  }
+
+  #problemOf(submission: Submission): readonly [RefusalReason, string] | undefined {
+    const { payload, isDurable, ttlMs = 1, generation, target, hostId, ref = '', contentType } = submission;
+    const { journal, held } = this.#parts;
+    if (generation > MAX_GENERATION) return ['generation', `more than ${MAX_GENERATION} messages were sent in answer to one another`];
+    const { length } = payload;
+    if (length > MAX_PAYLOAD_BYTES) return ['invalid', `a message of ${length} bytes is too large (limit ${MAX_PAYLOAD_BYTES})`];
+    if (!(ttlMs >= 1 && ttlMs <= MAX_TTL_MS)) return ['invalid', `a life of ${ttlMs} ms is not between 1 ms and a week`];
+    const isLong = [hostId, ref, contentType].some((text) => Buffer.byteLength(text) > MAX_TEXT_BYTES);
+    if (isLong) return ['invalid', `host_id, ref or content type is longer than ${MAX_TEXT_BYTES} bytes`];
+    if (isDurable && journal.failure !== undefined) return ['storage', `nothing can be stored: ${journal.failure}`];
+    if (target.type === 'node' && held.isOverQuota('node', target.id)) return ['quota', `too much waits for node ${target.id}`];
+    if (!isDurable && held.isMemoryFull) return ['quota', 'memory is full of messages that wait; send durable ones, or try again later'];
+    return undefined;
+  }
+
+  #headOf({ submission, target, sentAt }: Waiting, now: number): Head {
+    const { id: origin, epoch, crypto } = this.#parts;
+    const { isDurable, isOrdered, hostId, generation, ref = '', contentType, payload } = submission;
+    const ttlMs = Math.floor(submission.ttlMs ?? (isDurable ? DURABLE_TTL_MS : VOLATILE_TTL_MS));
+    const stream = this.#stream({ origin, epoch, target, isDurable });
+    const number = ++stream.last;
+    stream.low.note(number, now + ttlMs, now);
+    return {
+      ...{ origin, epoch, target, number, low: lowOf(stream, now), sentAt: Math.max(0, Math.floor(sentAt)), ttlMs },
+      ...{ isDurable, isOrdered, hostId, generation, ref, contentType, payloadHash: crypto.hash(payload) },
+    };
+  }
+
+  #stream(name: StreamName): OwnStream {
+    const key = streamKey(name);
+    let own = this.#streams.get(key);
+    if (!own) this.#streams.set(key, (own = { held: this.#parts.held.ownStream(name), last: 0, kept: 0, low: new LowMark() }));
+    return own;
+  }
+}
+
+/** Durable messages for one node are done with their receipt; others when they expire. Those of the present group are not kept yet. */
+function lowOf({ held, kept, low }: OwnStream, now: number): number {
+  if (held.target === undefined || !held.isDurable) return low.at(now);
+  const [oldest = kept + 1] = held.messages.keys();
+  return oldest;
+}

@@ -1,0 +1,164 @@
+/** Moves waiting messages to the links: reads them back from the store if needed, and tries again later what did not get across. */
+import { nextDelay } from '../core/core.ts';
+import { decodeEntry } from './held.ts';
+import type { Arrival, Held } from './held.ts';
+import type { HeldMessages } from './held-messages.ts';
+import type { Journal } from './journal.ts';
+import { RETRY } from './limits.ts';
+import type { Link } from './link.ts';
+import type { Outbound, Picked } from './outbound.ts';
+import { Heap } from './paths.ts';
+import type { Effect } from './ports.ts';
+
+export interface SendingParts {
+  readonly id: string;
+  readonly random: () => number;
+  readonly effects: Effect[];
+  readonly journal: Journal;
+  readonly outbound: Outbound;
+  readonly held: HeldMessages;
+}
+
+/** See the head of this file. */
+export class Sending {
+  readonly #parts: SendingParts;
+  readonly #later = new Heap<{ readonly at: number; readonly act: () => void }>((one, other) => one.at - other.at);
+  readonly #reads = new Map<number, (values: readonly (Buffer | undefined)[]) => void>();
+  /** The neighbours whose next batch is being read, with the number of the request. */
+  readonly #loading = new Map<string, number>();
+  #lastRead = 0;
+  // The time of the present answer of the store.
+  #now = 0;
+
+  constructor(parts: SendingParts) {
+    this.#parts = parts;
+  }
+
+  /** Fills the links with what waits. */
+  fill(links: Iterable<Link<Held>>, now: number): void {
+    const { outbound } = this.#parts;
+    if (!outbound.isDirty) return;
+    outbound.isDirty = false;
+    for (const link of links) {
+      // What is being read goes first, so that nothing overtakes it.
+      if (this.#loading.has(link.peer.id)) continue;
+      const picks = outbound.pull(link, now);
+      if (picks.every(({ held }) => held.arrival)) this.#push(link, picks, now);
+      else this.#load(link, picks);
+    }
+  }
+
+  /** Queues a message again that a link did not get across. */
+  again(held: Held, peer: string): void {
+    const { outbound } = this.#parts;
+    if (held.stream.target === undefined) {
+      if (held.waitingFor.includes(peer)) outbound.enqueueFor(held, peer);
+    } else if (held.state === 'in-flight' || held.state === 'queued') {
+      held.state = 'queued';
+      outbound.enqueue(held, 'retry');
+    }
+  }
+
+  /** Calls `retry` after a delay that grows with the attempts, unless the message is done by then. */
+  retryLater(held: Held, retry: (held: Held) => void, now: number): void {
+    this.at(now + nextDelay(held.attempts++, RETRY, this.#parts.random), () => {
+      if (held.state !== 'gone') retry(held);
+    });
+  }
+
+  /** Calls `act` at this time, by {@link tick}. */
+  at(at: number, act: () => void): void {
+    this.#later.push({ at, act });
+  }
+
+  tick(now: number): void {
+    for (let next = this.#later.least; next && next.at <= now; next = this.#later.least) {
+      this.#later.pop();
+      next.act();
+    }
+  }
+
+  /** When {@link tick} has something to do. */
+  get wakeAt(): number {
+    return this.#later.least?.at ?? Infinity;
+  }
+
+  /** Reads messages back from the store, those that are not in memory; damaged ones stay without. */
+  read(helds: readonly Held[], then: () => void): number {
+    const missing = helds.filter(({ arrival, record }) => !arrival && record > 0);
+    return this.#request(missing, (values) => {
+      for (const [index, held] of missing.entries()) {
+        const value = values[index];
+        if (!value || held.state === 'gone' || held.arrival) continue;
+        held.arrival = arrivalIn(value);
+        if (held.arrival) this.#parts.held.cached(held);
+      }
+      then();
+    });
+  }
+
+  /** The answer of the store. */
+  answered(request: number, values: readonly (Buffer | undefined)[], now: number): void {
+    this.#now = now;
+    const then = this.#reads.get(request);
+    this.#reads.delete(request);
+    then?.(values);
+  }
+
+  /** Moves the oldest records to the end of the log, if that is much longer than what lives in it. */
+  tidy(): void {
+    const { journal } = this.#parts;
+    const oldest = journal.toMove();
+    if (oldest.length === 0) return;
+    this.#request(oldest, (values) => {
+      journal.moved(values);
+    });
+  }
+
+  #request(helds: readonly Held[], then: (values: readonly (Buffer | undefined)[]) => void): number {
+    const request = ++this.#lastRead;
+    this.#reads.set(request, then);
+    this.#parts.effects.push({ type: 'read', request, numbers: helds.map(({ record }) => record) });
+    return request;
+  }
+
+  #load(link: Link<Held>, picks: readonly Picked[]): void {
+    const { id } = link.peer;
+    for (const { held } of picks) mark(held, id);
+    const request = this.read(
+      picks.map(({ held }) => held),
+      () => {
+        if (this.#loading.get(id) === request) this.#loading.delete(id);
+        this.#parts.outbound.isDirty = true;
+        const usable = picks.filter(({ held }) => held.state !== 'gone');
+        if (link.state.type === 'up') this.#push(link, usable, this.#now);
+        else for (const { held } of usable) this.again(held, id);
+      },
+    );
+    this.#loading.set(id, request);
+  }
+
+  #push(link: Link<Held>, picks: readonly Picked[], now: number): void {
+    const { id, held: messages } = this.#parts;
+    const outgoing = picks.flatMap(({ held, isBacklog }) => {
+      if (!held.arrival) return [];
+      mark(held, link.peer.id);
+      const { envelope, at } = held.arrival;
+      const { head, seal, payload, hops } = envelope;
+      const ageMs = Math.max(0, Math.round(envelope.ageMs + now - at));
+      return [{ item: held, isBacklog, envelope: { head, seal, payload, hops: hops - 1, ageMs, via: [...envelope.via, id] } }];
+    });
+    if (outgoing.length > 0) link.push(outgoing, now);
+    for (const { item } of outgoing) messages.limitCache(item);
+  }
+}
+
+function mark(held: Held, peer: string): void {
+  held.lastHop = peer;
+  if (held.stream.target !== undefined) held.state = 'in-flight';
+}
+
+function arrivalIn(value: Buffer): Arrival | undefined {
+  const entry = decodeEntry(value);
+  return entry.type === 'message' ? entry.arrival : undefined;
+}
