@@ -226,17 +226,17 @@ export class PluginHost {
 
   /** The work that all running plugins offer, by type. */
   work(): ReadonlyMap<string, HostedWork> {
-    return new Map(this.#registry.all.flatMap(({ offers: { work } }) => work.map((one) => [one.type, one] as const)));
+    return new Map(this.#registry.all.flatMap(({ offers }) => (offers?.work ?? []).map((one) => [one.type, one] as const)));
   }
 
   /** The datasources that all running plugins offer, by name. */
   datasources(): ReadonlyMap<string, HostedDatasource> {
-    return new Map(this.#registry.all.flatMap(({ offers: { datasources } }) => datasources.map((one) => [one.name, one] as const)));
+    return new Map(this.#registry.all.flatMap(({ offers }) => (offers?.datasources ?? []).map((one) => [one.name, one] as const)));
   }
 
   /** The controllers that all running plugins offer, by name. */
   controllers(): ReadonlyMap<string, HostedController> {
-    return new Map(this.#registry.all.flatMap(({ offers: { controllers } }) => controllers.map((one) => [one.name, one] as const)));
+    return new Map(this.#registry.all.flatMap(({ offers }) => (offers?.controllers ?? []).map((one) => [one.name, one] as const)));
   }
 
   /** The exposed methods of all running plugins. */

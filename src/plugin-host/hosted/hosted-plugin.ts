@@ -252,8 +252,6 @@ export interface Offers {
   readonly controllers: readonly HostedController[];
 }
 
-export const NO_OFFERS: Offers = { work: [], datasources: [], controllers: [] };
-
 /** One plugin as the host sees it. It reports changes of its state as events. */
 export interface HostedPlugin {
   readonly name: string;
@@ -262,8 +260,8 @@ export interface HostedPlugin {
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** What it offers now besides methods. */
-  readonly offers: Offers;
+  /** What it offers now besides methods; undefined for nothing. */
+  readonly offers: Offers | undefined;
   /**
    * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
    * (PLUGIN_REFUSED, CONFIG_INVALID).

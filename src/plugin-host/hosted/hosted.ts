@@ -1,7 +1,6 @@
 /** What all kinds of plugins share: states and events, the registry, inboxes, swaps of versions, and reports of failures. */
 export {
   LOGGED_HOST_EVENTS,
-  NO_OFFERS,
   NOT_LOADED,
   PluginRegistry,
   TRANSIENT_HOST_EVENTS,

@@ -9,7 +9,6 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import {
   failureOf,
   frameRows,
-  NO_OFFERS,
   NOT_LOADED,
   NOT_RELOADED,
   placeOf,
@@ -120,8 +119,8 @@ export class InlinePlugin implements HostedPlugin {
     return this.#version?.methods ?? [];
   }
 
-  get offers(): Offers {
-    return this.#version?.offers ?? NO_OFFERS;
+  get offers(): Offers | undefined {
+    return this.#version?.offers;
   }
 
   get status(): PluginStatus {

@@ -10,7 +10,6 @@ import {
   COMMAND_TIMEOUT_MS,
   DATASOURCE_DEFAULTS,
   NO_INBOX,
-  NO_OFFERS,
   PluginEnded,
   frameOf,
   notHandedOver,
@@ -99,9 +98,9 @@ export class Satellite {
     }));
   }
 
-  /** What it offers now besides methods. */
-  get offers(): Offers {
-    if (this.#state.type !== 'running') return NO_OFFERS;
+  /** What it offers besides methods while it runs. */
+  get offers(): Offers | undefined {
+    if (this.#state.type !== 'running') return undefined;
     return { work: this.#work, datasources: this.#datasources, controllers: this.#controllers };
   }
 

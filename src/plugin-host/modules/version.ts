@@ -97,7 +97,7 @@ export class Version {
   }
 
   get offers(): Offers {
-    const all = this.satellites.map(({ satellite }) => satellite.offers);
+    const all = this.satellites.flatMap(({ satellite }) => satellite.offers ?? []);
     return {
       work: all.flatMap(({ work }) => work),
       datasources: all.flatMap(({ datasources }) => datasources),

@@ -67,31 +67,26 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Validates the answer to `plugin.describe`. Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new Error('plugin.describe: its answer is not a struct');
-  const { capabilities = [], reads, methods = [], work = [], datasources = [], controllers = [], satellites = [] } = answer;
+  const { capabilities = [], reads } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new Error(`plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
     throw new Error(`plugin.describe: reads is not an array of at most ${MAX_CAPABILITIES} texts`);
-  if (!Array.isArray(methods) || methods.length > MAX_METHODS)
-    throw new Error(`plugin.describe: methods is not an array of at most ${MAX_METHODS}`);
-  if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
-    throw new Error(`plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
-  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is not an array of at most ${MAX_WORK}`);
-  if (!Array.isArray(datasources) || datasources.length > MAX_RECORDINGS)
-    throw new Error(`plugin.describe: datasources is not an array of at most ${MAX_RECORDINGS}`);
-  if (!Array.isArray(controllers) || controllers.length > MAX_RECORDINGS)
-    throw new Error(`plugin.describe: controllers is not an array of at most ${MAX_RECORDINGS}`);
-  const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
-  const names = read.map(({ name }) => name);
+  const listed = <Item>(member: string, max: number, read: (value: Value, index: number) => Item): readonly Item[] => {
+    const { [member]: values = [] } = answer;
+    if (!Array.isArray(values) || values.length > max) throw new Error(`plugin.describe: ${member} is not an array of at most ${max}`);
+    return values.map((value: Value, index) => read(value, index));
+  };
+  const methods = listed('methods', MAX_METHODS, (method, index) => readMethod(plugin, method, index));
+  const names = methods.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
-  const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
-  const offered = work.map((one: Value, index) => readWork(plugin, one, index));
   return {
-    ...{ capabilities: new Set(capabilities), reads: reads && new Set(reads) },
-    ...{ methods: read, work: offered, satellites: described },
-    datasources: datasources.map((one: Value, index) => readDatasource(plugin, one, `datasources[${index}]`)),
-    controllers: controllers.map((one: Value, index) => readController(plugin, one, `controllers[${index}]`)),
+    ...{ capabilities: new Set(capabilities), reads: reads && new Set(reads), methods },
+    satellites: listed('satellites', MAX_SATELLITES, (satellite, index) => readSatellite(plugin, satellite, index)),
+    work: listed('work', MAX_WORK, (one, index) => readWork(plugin, one, index)),
+    datasources: listed('datasources', MAX_RECORDINGS, (one, index) => readDatasource(plugin, one, `datasources[${index}]`)),
+    controllers: listed('controllers', MAX_RECORDINGS, (one, index) => readController(plugin, one, `controllers[${index}]`)),
   };
 }
 

@@ -83,8 +83,8 @@ export class ProgramOffers {
   }
 
   /**
-   * The items that the process pushes to a new stream after it has accepted the request `begin` for that. When the iteration ends before the
-   * process has ended the stream, `ending` is called. Throws as {@link ItemStream.items} does.
+   * The items that the process pushes to a new stream after it has accepted the request `begin` for that. When the iteration ends before
+   * the process has ended the stream, `ending` is called. Throws as {@link ItemStream.items} does.
    */
   async *#pushed(
     begin: (stream: string) => ProgramRequest,

@@ -7,7 +7,7 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
-import { Inbox, NO_INBOX, NO_OFFERS, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
+import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
   HostedPlugin,
   HostEvent,
@@ -127,8 +127,8 @@ export class Program implements HostedPlugin {
     return this.#methods;
   }
 
-  get offers(): Offers {
-    return this.#isWanted ? this.#supervisor.offers : NO_OFFERS;
+  get offers(): Offers | undefined {
+    return this.#isWanted ? this.#supervisor.offers : undefined;
   }
 
   /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */
