@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- rpc|reload|host|store|start|work|relay [--quick] [--json]`: measures and prints a table. Fails only if something
- * breaks: the figures are not tests.
+ * `npm run bench -- rpc|reload|host|store|start|work|streams|relay [--quick] [--json]`: measures and prints a table. Fails only if
+ * something breaks: the figures are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
@@ -9,6 +9,7 @@ import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
 import { store } from './store.ts';
 import { start } from './start.ts';
+import { streams } from './streams.ts';
 import { printTable } from './table.ts';
 import { work } from './work.ts';
 
@@ -23,6 +24,7 @@ const benchmarks = new Map([
   ['store', store],
   ['start', start],
   ['work', work],
+  ['streams', streams],
   ['relay', relay],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;

@@ -396,26 +396,11 @@ function makeParts(
     ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), services: services.list() },
     http: http.status(),
   });
-  const health = {
-    notReady: () => reasonsAgainst({ plugins: pluginHost.status(), mesh: mesh.status() }),
-    metrics: () => metricsText({ ...status(), version: VERSION, hostId: self().hostId }),
-    metricsType: METRICS_TYPE,
-  };
+  const health = healthOf(status, () => self().hostId);
+  const bodies = { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder };
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
-    new HttpServer({
-      options,
-      dispatcher,
-      addresses,
-      about,
-      health,
-      work: new WorkBodies({ work, isAdmin }),
-      recordings: recordings.recorder,
-      tokens,
-      logs,
-      clock,
-      date,
-    });
+    new HttpServer({ options, dispatcher, addresses, about, health, ...bodies, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
@@ -433,6 +418,14 @@ function requireAuthority({ trust, tls }: Options): void {
       'CONFIG_INVALID',
       "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays",
     );
+}
+
+function healthOf(status: () => AppStatus, hostId: () => string): HttpServerDependencies['health'] {
+  return {
+    notReady: () => reasonsAgainst(status()),
+    metrics: () => metricsText({ ...status(), version: VERSION, hostId: hostId() }),
+    metricsType: METRICS_TYPE,
+  };
 }
 
 function knownAddresses(mesh: Mesh, peering: Peering, satellites: Satellites): HttpServerDependencies['addresses'] {

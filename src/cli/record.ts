@@ -47,9 +47,9 @@ export async function tail(name: string, flags: TailFlags): Promise<void> {
       for (let from = flags.from; ;) {
         const page = structOf(await call('recording.subscribe', { name, from, waitMs: waitOf(flags) }));
         const { missed, reset, state, reason } = page;
-        if (missed !== 0) say(`missed ${String(missed)} frames: this reader was too slow`);
+        if (Number(missed) > 0) say(`missed ${Number(missed)} frames: this reader was too slow`);
         if (reset === true) say('the relay was restarted');
-        const now = `${String(state)}${typeof reason === 'string' && reason !== '' ? `: ${clean(reason, 500)}` : ''}`;
+        const now = `${textOf(state)}${typeof reason === 'string' && reason !== '' ? `: ${clean(reason, 500)}` : ''}`;
         if (now !== shown && now !== 'recording') say(`${name} is ${now}`);
         shown = now;
         if (await output.print(page)) return;

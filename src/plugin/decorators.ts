@@ -78,8 +78,8 @@ export function Work(first?: object, second?: Place): MethodDecorator | undefine
 
 /**
  * Makes an async generator a datasource, which can be recorded as `package.module:method`. It is called with an AbortSignal when a
- * recording starts; each `yield` (a `NewFrame`) is a frame for all subscribers, its return ends the recording, and an error that it throws has it
- * started again after a while. Its doc comment is its help.
+ * recording starts; each `yield` (a `NewFrame`) is a frame for all subscribers, its return ends the recording, and an error that it throws
+ * has it started again after a while. Its doc comment is its help.
  */
 export function Datasource(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
 export function Datasource(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;

@@ -171,7 +171,8 @@ export class Recorder {
 
   /**
    * Starts a recording, or adds targets to one that runs; the settings of config.ts apply, and over them those of `targets`. Resolves once
-   * it is started, and will be again after a restart of the relay. Rejects with a RelayError INVALID_PARAMS, UNAVAILABLE or STATE_DIRECTORY.
+   * it is started, and will be again after a restart of the relay. Rejects with a RelayError INVALID_PARAMS, UNAVAILABLE or
+   * STATE_DIRECTORY.
    */
   async startRecording(wanted: string, targets: RecordingTargets): Promise<RecordingStatus> {
     const name = this.#nameOf(wanted);

@@ -1,6 +1,7 @@
 /** `co2 check-plugin` with correct and hostile programs; it leaves no process behind. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { Finding } from '../../src/check-plugin/check-plugin.ts';
 import { PROJECT_DIR } from '../support/processes.ts';
@@ -117,4 +118,30 @@ test('what cannot be a program is rejected before anything is started', async (t
   await t.throwsAsync(look(t, '', { record }), { code, message: /^there is no .*nothing-there$/ });
   await t.throwsAsync(look(t, '', { record: { ...record, name: 'relay.ham' } }), { code, message: /^--name: 'relay\.ham'/ });
   await t.throwsAsync(look(t, '', { record: { ...record, exec: FIXTURE } }), { code, message: /chmod \+x/ });
+});
+
+const RECORDER = fileURLToPath(new URL('../fixtures/programs/recorder.mjs', import.meta.url));
+const RECORDINGS = 'its datasources record and stop';
+const COMMANDS = 'its controllers answer several commands at once';
+
+test('datasources and controllers are checked, and what is wrong with them is named', async (t) => {
+  const found = async (mistake: string, check: string) => {
+    const record = { name: 'lab', exec: process.execPath, args: [RECORDER, mistake] };
+    const { findings } = await look(t, '', { record, callsMethods: true });
+    const finding = findings.find((one) => one.check === check);
+    return `${finding?.verdict ?? 'none'}${finding && 'found' in finding ? `: ${finding.found ?? ''}` : ''}`;
+  };
+  const [well, commands, deaf, odd, wrongCommand] = await Promise.all([
+    found('', RECORDINGS),
+    found('', COMMANDS),
+    found('deaf', RECORDINGS),
+    found('odd', RECORDINGS),
+    found('odd', COMMANDS),
+  ]);
+  t.regex(well, /^ok/);
+  t.regex(commands, /^ok/);
+  t.is(deaf, 'failed: lab:record goes on pushing frames after it was stopped');
+  t.regex(odd, /^failed: .*the type of a frame must be a media type/);
+  t.regex(wrongCommand, /^failed: .*the type of a frame must be a media type/);
+  t.is(await found('silent', RECORDINGS), 'note: no frame came of lab:record');
 });

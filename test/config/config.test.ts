@@ -80,6 +80,11 @@ const DEFAULTS = {
     ...{ maxRunning: 8, maxPending: 10_000, ttlMs: 86_400_000, timeoutMs: 3_600_000 },
     ...{ maxOutputBytes: 4 * 1024 ** 3, maxBytes: 16 * 1024 ** 3, keepMs: 7 * 86_400_000, maxKept: 10_000 },
   },
+  recordings: {},
+  recordingLimits: {
+    ...{ directories: [], maxFrameBytes: 1024 ** 2, maxBufferedBytes: 64 * 1024 ** 2, maxFileBytes: 64 * 1024 ** 2, keepFiles: 4 },
+    ...{ keepMs: 7 * 86_400_000, maxStoredBytes: 64 * 1024 ** 2, maxCommands: 100 },
+  },
   maintainer: '',
   log: { level: 'info', levels: {} },
 };

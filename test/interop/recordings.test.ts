@@ -1,4 +1,4 @@
-/** docs/recordings.md: its programs in Python record and are commanded, killed and checked, and its clients in Python and curl get frames. */
+/** docs/recordings.md: its programs in Python record and are commanded, and its clients in Python and curl get frames. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

@@ -6,8 +6,8 @@ import ts from 'typescript';
 const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]>> = {
   'co2-relay': [
     'src/plugin/plugin.ts',
-    'CallOptions Carrier CarrierPeer Context Dict Double Exposed ExposedOptions Fault HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger ' +
-      'Plugin Receive Refusal RelayHooks RelayPlugin RelayPluginOptions Satellite SatelliteInbox SatelliteOptions SendOptions Sendable StandardSchema Value ' +
+    'CallOptions Carrier CarrierPeer Context Controller ControllerOptions Datasource DatasourceOptions Dict Double Exposed ExposedOptions Fault Frame HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger ' +
+      'NewFrame Plugin Receive Refusal RelayHooks RelayPlugin RelayPluginOptions Satellite SatelliteInbox SatelliteOptions SendOptions Sendable StandardSchema Value ' +
       'Work WorkContext WorkOptions WorkPayload WorkResult XmlRpcType',
   ],
   'co2-relay/client': [
@@ -22,7 +22,7 @@ const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]
   ],
   'co2-relay/testing': [
     'src/testing/testing.ts',
-    'Config Dict LogLine RelayError RemoteFault SatelliteClass Sendable TestCaller TestClock TestPlugins TestRelay TestRelayOptions TestSubmission TestWork Value createTestRelay joinTestRelays',
+    'Config Dict LogLine RelayError RemoteFault SatelliteClass Sendable TestCaller TestClock TestCommand TestFrame TestPlugins TestRelay TestRelayOptions TestSubmission TestWork Value createTestRelay joinTestRelays',
   ],
 };
 

@@ -149,7 +149,7 @@ const IDLE: readonly (readonly [what: string, source: string, reason: RegExp])[]
   [
     'a class without receive, exposed method or setup',
     satelliteSource('Spam', '  help() { return 5; }'),
-    /^ham\.spam\.Spam has neither receive\(\) nor a method decorated with @Exposed, @Work, @Watcher or @Reactor, and no setup\(\)/,
+    /^ham\.spam\.Spam has neither receive\(\) nor a method decorated with @Exposed, @Work, @Datasource, @Controller, @Watcher or @Reactor, and no setup\(\)/,
   ],
   [
     'a class that misspells receive',

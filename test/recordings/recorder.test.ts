@@ -69,6 +69,7 @@ const frame = (text: string, timestamp = EPOCH, source = NAME): Frame => ({
   timestamp,
   payload: Buffer.from(text),
 });
+const typed = (type: string, payload: Buffer | string): Frame => ({ source: NAME, type, timestamp: EPOCH, payload: Buffer.from(payload) });
 const texts = (frames: readonly Frame[]): readonly string[] => frames.map(({ payload }) => payload.toString());
 
 interface Kit {
@@ -299,10 +300,10 @@ test('frames go to the network as dicts, and to a file that is bounded', async (
   const sensor = new Sensor();
   const kit = await kitOf(t, { sources: [sensor], limits: { maxFileBytes: 1024, keepFiles: 2 } });
   await kit.recorder.startRecording(NAME, { dicts: true, file: 'load.ndjson' });
-  for (let number = 0; number < 100; number++) sensor.push({ ...frame(`{"number":${number}}`), type: 'application/json' });
-  sensor.push({ ...frame(''), type: 'image/png', payload: Buffer.from([0, 255]) });
+  for (let number = 0; number < 100; number++) sensor.push(typed('application/json', `{"number":${number}}`));
+  sensor.push(typed('image/png', Buffer.from([0, 255])));
   const [first] = await kit.sent.first(101);
-  t.like(first as object, { data: { recording: NAME, frame: { source: NAME, payload: Buffer.from('{"number":0}') } } });
+  t.like(first, { data: { recording: NAME, frame: { source: NAME, payload: Buffer.from('{"number":0}') } } });
   await kit.recorder.stopRecording(NAME);
   const own = join(kit.directory, 'own');
   t.deepEqual(readdirSync(own).sort(), ['load.ndjson', 'load.ndjson.1', 'load.ndjson.2']);
@@ -485,7 +486,7 @@ test('commands fail with the error of the controller or at their time limit, are
   await t.throwsAsync(commands.page(left, CALLER, PAGE), { message: /there is no command/ });
   clock.advance(30_000);
   t.like((await page).state, { type: 'failed', reason: 'it did not end in 100000 ms' });
-  t.throws(() => commands.begin('ham.spam', { ...frame(''), payload: Buffer.alloc(2 ** 20 + 1) }, CALLER), { message: /maxFrameBytes/ });
+  t.throws(() => commands.begin('ham.spam', typed('text/plain', Buffer.alloc(2 ** 20 + 1)), CALLER), { message: /maxFrameBytes/ });
   t.throws(() => commands.begin('ham.spam:other', frame(''), CALLER), { message: /there is no controller/ });
   commands.stop();
 });

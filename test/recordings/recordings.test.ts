@@ -1,4 +1,4 @@
-/** Recordings and commands through real relays: a plugin in the process of the relay and in a child, and a program, killed in each state. */
+/** Recordings and commands through real relays: a plugin in the relay and in a child, and a program, killed in each state. */
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';

@@ -57,7 +57,8 @@ class Batch {
   }
 
   async finish(end: Record<string, Sendable>): Promise<void> {
-    await this.#pushing;
+    // Another push may have begun when one is answered; the end must not overtake it.
+    while (this.#pushing) await this.#pushing;
     await this.push(this.#items, end);
   }
 
