@@ -40,6 +40,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   StateOptions: 'State directory',
   StoreOptions: 'Durable store',
   WorkOptions: 'Work',
+  ServiceOptions: 'Services',
   LogOptions: 'Log',
 };
 

@@ -12,6 +12,7 @@ import type { PageEndpointParts } from './page-endpoint.ts';
 import { answerRest, failRest } from './rest-endpoint.ts';
 import { robotCalls } from './robot-endpoint.ts';
 import type { RobotEndpointParts } from './robot-endpoint.ts';
+import { serviceEndpoints } from './service-endpoint.ts';
 import { workEndpoints } from './work-endpoints.ts';
 import type { WorkEndpointParts } from './work-endpoints.ts';
 import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
@@ -45,6 +46,7 @@ export function makeEndpoints(
       fail: (request, reply, error) => sendXml(reply, keywords.fail(request.outcome, error)),
     },
     ...healthEndpoints(parts),
+    ...serviceEndpoints(parts),
     ...workEndpoints(parts),
   ];
 }

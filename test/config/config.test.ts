@@ -79,6 +79,8 @@ const DEFAULTS = {
     ...{ maxRunning: 8, maxPending: 10_000, ttlMs: 86_400_000, timeoutMs: 3_600_000 },
     ...{ maxOutputBytes: 4 * 1024 ** 3, maxBytes: 16 * 1024 ** 3, keepMs: 7 * 86_400_000, maxKept: 10_000 },
   },
+  services: {},
+  serviceLimits: { maxNodes: 10_000, maxQueued: 1_000, acceptTimeoutMs: 10_000, reactTimeoutMs: 60_000, stopTimeoutMs: 5_000 },
   maintainer: '',
   log: { level: 'info', levels: {} },
 };
@@ -291,7 +293,7 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ maintainer: 5n }, /^config\.ts: maintainer: found a bigint, expected a value of type string$/],
   [{ host: `a\n\u001b[31m${'x'.repeat(500)}`, port: 'x' }, /^[\x20-\uffff]{1,200}$/],
   [{ plugins: 5 }, /^config\.ts: plugins: found 5, expected a value of type (record|object)$/],
-  [{ bundled: ['chatt'] }, /^config\.ts: bundled\.0: found 'chatt', expected one of "chat", "example", "pd", "task", "validate"$/],
+  [{ bundled: ['chatt'] }, /^config\.ts: bundled\.0: found 'chatt', expected one of "chat", "example", "pd", "react", "task", "validate", "watch"$/],
   [{ pluginPackages: 'yes' }, /^config\.ts: pluginPackages: found 'yes', expected a value of type boolean$/],
 ];
 
