@@ -50,6 +50,7 @@ const GROUPS: readonly Group[] = [
     ],
     add: addClientCommands,
   },
+  { names: ['service'], add: async (program) => (await import('./service-commands.ts')).addServiceCommands(program) },
   { names: ['work'], add: async (program, onExit) => (await import('./work-commands.ts')).addWorkCommands(program, onExit) },
   { names: ['plugin'], add: async (program) => (await import('./plugin-commands.ts')).addPluginCommands(program) },
   { names: ['config'], add: async (program, onExit) => (await import('./config-commands.ts')).addConfigCommands(program, onExit) },

@@ -7,7 +7,7 @@ import { clean, quoted, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { optionsOf } from './find-relay.ts';
-import { filesOf, LANGUAGES, WORK, planPlugin, put, requireNew } from './scaffold.ts';
+import { filesOf, KINDS, LANGUAGES, planPlugin, put, requireNew } from './scaffold.ts';
 import type { Language, NewPlugin } from './scaffold.ts';
 import { toJson } from './values.ts';
 
@@ -22,7 +22,7 @@ interface NewFlags {
 
 const MORE = `
 co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. --lang javascript writes spam.mjs.
---kind work writes one that does units of work (co2 work). Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
+--kind work writes one that does units of work (co2 work), --kind watcher and --kind reactor parts of a service (co2 service). Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -30,7 +30,11 @@ export function addNewCommand(program: Command): void {
   prepare(command.command('plugin <package/module>'))
     .description('write a working plugin and a test')
     .addOption(new Option('--lang <language>', 'programming language').choices(Object.keys(LANGUAGES)).default('typescript'))
-    .addOption(new Option('--kind <kind>', 'work: a plugin that does units of work').choices(['plugin', 'work']).default('plugin'))
+    .addOption(
+      new Option('--kind <kind>', 'work: units of work; watcher, reactor: parts of a service')
+        .choices(['plugin', ...Object.keys(KINDS)])
+        .default('plugin'),
+    )
     .option('--dir <dir>', 'directory to write to (default: the plugins directory; programs, for other languages)')
     .option('--config <file>', 'configuration file that names the plugins directory (default: config.ts, if it exists)')
     .option('--force', 'overwrite existing files')
@@ -40,9 +44,15 @@ export function addNewCommand(program: Command): void {
 }
 
 async function write(name: string, flags: NewFlags): Promise<void> {
-  if (flags.kind === 'work' && flags.lang !== 'typescript')
-    throw new RelayError('CONFIG_INVALID', '--kind work: there is a template in TypeScript only; docs/work.md has a program in Python');
-  const language = flags.kind === 'work' ? WORK : LANGUAGES[flags.lang];
+  const kind = KINDS[flags.kind];
+  if (kind && flags.lang !== 'typescript') {
+    const page = flags.kind === 'work' ? 'work.md' : 'services.md';
+    throw new RelayError(
+      'CONFIG_INVALID',
+      `--kind ${flags.kind}: there is a template in TypeScript only; docs/${page} has a program in Python`,
+    );
+  }
+  const language = kind ?? LANGUAGES[flags.lang];
   if (!language) throw new RelayError('CONFIG_INVALID', `--lang: unknown language '${clean(flags.lang, 40)}'`);
   const directory = await directoryOf(language, flags);
   const { findFiles, nameModules } = await import('../plugin-host/plugin-host.ts');
@@ -62,7 +72,7 @@ async function directoryOf({ directory }: Language, { dir, config }: NewFlags): 
   return (await optionsOf(config === undefined ? {} : { config })).pluginsDir;
 }
 
-function printResult({ module }: NewPlugin, language: Language, files: readonly string[], { json, dir }: NewFlags): void {
+function printResult({ module }: NewPlugin, language: Language, files: readonly string[], { json, dir, kind }: NewFlags): void {
   const co2 = commandName();
   const [file = '', test = ''] = files;
   const testCommand = language.test(test, co2);
@@ -77,11 +87,19 @@ function printResult({ module }: NewPlugin, language: Language, files: readonly 
     `test it:  ${testCommand}`,
     ...(isProgram ? programSteps(module, language, file) : []),
     `run it:   ${start}`,
-    language === WORK
-      ? `try it:   echo one two | ${co2} work submit ${module}:count --payload - --follow`
-      : `call it:  ${co2} call ${module}.add 2 3`,
+    tryLine(module, kind, co2),
   ];
   process.stdout.write(`wrote ${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}\n${steps.join('\n')}\n`);
+}
+
+/** How to see what the plugin does. */
+function tryLine(module: string, kind: string, co2: string): string {
+  if (kind === 'work') return `try it:   echo one two | ${co2} work submit ${module}:count --payload - --follow`;
+  if (kind === 'watcher' || kind === 'reactor') {
+    const service = `services: { web: { ${kind}s: { one: { type: '${module}', cfg: { file: '/tmp/nodes' } } } } }`;
+    return `use it:   ${service} in config.ts; then ${co2} service status web`;
+  }
+  return `call it:  ${co2} call ${module}.add 2 3`;
 }
 
 function programSteps(module: string, { build, send }: Language, file: string): readonly string[] {

@@ -109,8 +109,12 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   },
 };
 
-/** A plugin that does work (`--kind work`), in the only language that has a template for it. */
-export const WORK: Language = { ...TYPESCRIPT, template: 'typescript-work' };
+/** The kinds of plugins besides the usual one (`--kind`), in the only language that has templates for them. */
+export const KINDS: Readonly<Record<string, Language>> = {
+  work: { ...TYPESCRIPT, template: 'typescript-work' },
+  watcher: { ...TYPESCRIPT, template: 'typescript-watcher' },
+  reactor: { ...TYPESCRIPT, template: 'typescript-reactor' },
+};
 
 /** A plugin to create. */
 export interface NewPlugin {
