@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- rpc|reload|host|store|start|work|relay [--quick] [--json]`: measures and prints a table. Fails only if something
+ * `npm run bench -- rpc|reload|host|store|start|work|services|relay [--quick] [--json]`: measures and prints a table. Fails only if something
  * breaks: the figures are not tests.
  */
 import { parseArgs } from 'node:util';
@@ -7,6 +7,7 @@ import { host } from './host.ts';
 import { relay } from './relay.ts';
 import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
+import { services } from './services.ts';
 import { store } from './store.ts';
 import { start } from './start.ts';
 import { printTable } from './table.ts';
@@ -23,6 +24,7 @@ const benchmarks = new Map([
   ['store', store],
   ['start', start],
   ['work', work],
+  ['services', services],
   ['relay', relay],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;

@@ -39,6 +39,8 @@ export interface Limits {
 export interface ExamParts {
   readonly record: ProgramOptions;
   readonly limits: Limits;
+  /** What its watchers and reactors are configured with. */
+  readonly cfg: Readonly<Record<string, unknown>>;
   /** True to call its methods, too. */
   readonly callsMethods: boolean;
   /** The version of this relay. */
@@ -59,6 +61,8 @@ export class Exam {
   /** A process that was offered a future version of the protocol. */
   third: CheckedProcess | undefined;
   description: Description | undefined;
+  /** The types of the watchers and reactors that accepted their configuration. */
+  readonly accepted = new Set<string>();
   /** Checks that were not made. */
   skipped = 0;
   #isOver = false;

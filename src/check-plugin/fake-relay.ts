@@ -3,6 +3,7 @@ import { ProgramServer } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
+import { ItemStreams } from '../plugin-host/programs/internal.ts';
 import type { PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
@@ -58,6 +59,8 @@ export class FakeRelay {
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
   readonly #onCall: (call: SeenCall) => void;
+  /** To which its watchers push. */
+  readonly streams = new ItemStreams();
 
   /** `onCall` is called for every call of a program. */
   constructor(onCall: (call: SeenCall) => void) {
@@ -143,8 +146,7 @@ export class FakeRelay {
       this.#pollOf(id).answer(call, answer);
     },
     programLog: () => undefined,
-    // No work is submitted here, so there are no streams.
-    pushItems: () => Promise.resolve(false),
+    pushItems: async (_id, stream, batch) => (await this.streams.push(stream, batch)) ?? false,
   };
 
   #pollOf(id: string): PollTransport {

@@ -2,5 +2,6 @@
 export { addServiceMethods } from './methods.ts';
 export { serviceDefaults, serviceShape } from './options.ts';
 export type { ServiceOptions } from './options.ts';
+export { readReport } from './report.ts';
 export type { ServiceStatus } from './service.ts';
 export { Services } from './service-set.ts';

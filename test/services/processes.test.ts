@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
 import type { ServiceEvent } from '../../src/plugin/plugin.ts';
 import type { Value } from '../../src/values/values.ts';
-import { PROJECT_DIR } from '../support/processes.ts';
+import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 
@@ -189,6 +189,21 @@ test('the watcher and the reactor in Python keep a file in step with another, ov
   await relay.stop();
   t.deepEqual(relay.log.matching(/SIGTERM|SIGKILL to/), []);
 });
+
+for (const kind of ['watcher', 'reactor']) {
+  test(`co2 check-plugin finds nothing wrong with the ${kind} in Python`, async (t) => {
+    t.timeout(55_000);
+    const file = join(temporaryDir(t), 'nodes');
+    writeFileSync(file, 'web1 10.0.0.1 80\n');
+    const args = ['check-plugin', join(EXAMPLES, `${kind}.py`), '--call', '--cfg', JSON.stringify({ file })];
+    const { code, stdout } = await runCo2(t, { args, cwd: temporaryDir(t) }).exit;
+    t.is(code, 0, stdout.join('\n'));
+    t.regex(
+      stdout.join('\n'),
+      kind === 'watcher' ? /its watchers report nodes: watcher:file: a list of 1/ : /its reactors process changes: reactor:file/,
+    );
+  });
+}
 
 test('a program refuses a configuration', async (t) => {
   const programs = [{ name: 'watcher', exec: 'python3', args: [join(EXAMPLES, 'watcher.py')] }];

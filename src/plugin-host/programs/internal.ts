@@ -3,6 +3,7 @@ export { incompatibility, VALUE_TYPES } from '../hosted/hosted.ts';
 export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';
 export type { Handshake } from './handshake.ts';
+export { ItemStreams } from './item-streams.ts';
 export { notificationOf } from './notification.ts';
 export { completeRecord, programShape } from './options.ts';
 export type { ProgramOptions, ProgramRecord } from './options.ts';
