@@ -1,12 +1,13 @@
 /**
- * `npm run bench -- rpc|reload|host|store|start|work|streams|relay [--quick] [--json]`: measures and prints a table. Fails only if
- * something breaks: the figures are not tests.
+ * `npm run bench -- rpc|reload|host|store|start|work|streams|services|relay [--quick] [--json]`: measures and prints a table. Fails only
+ * if something breaks: the figures are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
 import { relay } from './relay.ts';
 import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
+import { services } from './services.ts';
 import { store } from './store.ts';
 import { start } from './start.ts';
 import { streams } from './streams.ts';
@@ -25,6 +26,7 @@ const benchmarks = new Map([
   ['start', start],
   ['work', work],
   ['streams', streams],
+  ['services', services],
   ['relay', relay],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;

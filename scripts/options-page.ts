@@ -43,6 +43,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   StoreOptions: 'Durable store',
   WorkOptions: 'Work',
   RecordingOptions: 'Recordings',
+  ServiceOptions: 'Services',
   LogOptions: 'Log',
 };
 

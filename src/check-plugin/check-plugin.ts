@@ -8,6 +8,7 @@ import { OrphanWatch, completeRecord, findExecutable, programShape } from '../pl
 import type { ProgramOptions, ProgramRecord } from '../plugin-host/programs/internal.ts';
 import { BY_HAND, STARTING } from './checks/starting.ts';
 import { CALLS, METHOD_CALLS, OUTPUT_CHECKS } from './checks/calls.ts';
+import { ENDPOINTS } from './checks/endpoints.ts';
 import { ENDING } from './checks/ending.ts';
 import { HTTP_FORM, POLL_FORM } from './checks/http-form.ts';
 import { MESSAGES } from './checks/messages.ts';
@@ -29,7 +30,9 @@ export interface CheckOptions {
   readonly record: Pick<ProgramRecord, 'name' | 'exec' | 'args' | 'env' | 'config' | 'send'>;
   /** ms for each step, unless the protocol allows less. */
   readonly timeoutMs: number;
-  /** True to call its methods and run its work, too, whatever they do. */
+  /** What its watchers and reactors are configured with. Default: `{}`. */
+  readonly cfg?: Readonly<Record<string, unknown>> | undefined;
+  /** True to call its methods, run its work, and send changes to its reactors, whatever they do. */
   readonly callsMethods: boolean;
   /** The version of the relay. */
   readonly version: string;
@@ -64,6 +67,7 @@ const CHECKS: readonly Check[] = [
   ...WORK,
   RECORDINGS,
   COMMANDS,
+  ...ENDPOINTS,
   ...MORE_PROCESSES,
   ...ENDING,
   ...WITHOUT_RELAY,
@@ -92,9 +96,9 @@ export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
   const killAll = (): Promise<unknown> => Promise.all(processes.map((process) => process.kill()));
   const onAbort = (): void => void killAll();
   options.signal.addEventListener('abort', onAbort, { once: true });
-  const { callsMethods, version, signal } = options;
+  const { callsMethods, cfg = {}, version, signal } = options;
   const exam = new Exam({
-    ...{ record, limits: limitsOf(options), callsMethods, version, clock: systemClock, relay, start, signal },
+    ...{ record, limits: limitsOf(options), callsMethods, cfg, version, clock: systemClock, relay, start, signal },
     onFinding: (finding) => {
       findings.push(finding);
       options.onFinding(finding);

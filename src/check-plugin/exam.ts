@@ -40,6 +40,8 @@ export interface Limits {
 export interface ExamParts {
   readonly record: ProgramOptions;
   readonly limits: Limits;
+  /** What its watchers and reactors are configured with. */
+  readonly cfg: Readonly<Record<string, unknown>>;
   /** True to call its methods, too. */
   readonly callsMethods: boolean;
   /** The version of this relay. */
@@ -62,6 +64,8 @@ export class Exam {
   description: Description | undefined;
   /** The units of work that it ran, one of each type. */
   readonly runs: WorkRun[] = [];
+  /** The types of the watchers and reactors that accepted their configuration. */
+  readonly accepted = new Set<string>();
   /** Checks that were not made. */
   skipped = 0;
   #isOver = false;

@@ -12,6 +12,7 @@ import { toJson, withoutUndefined } from './values.ts';
 interface CheckFlags {
   readonly name?: string;
   readonly config?: Readonly<Record<string, unknown>>;
+  readonly cfg?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly send?: Readonly<Record<string, unknown>>;
   readonly timeout: number;
@@ -24,6 +25,7 @@ const MORE = `
 Examples:
   co2 check-plugin ./thermo.py
   co2 check-plugin --name ham.thermo --config '{"room": 7}' ./thermo -- --quiet
+  co2 check-plugin ./watcher.py --cfg '{"file": "/etc/nodes"}'
   co2 check-plugin python3 -- /srv/satellites/thermo.py
 The program is started several times, like a relay does it, in a working directory of its own (use absolute paths in its
 arguments), and receives test messages (data: "ping", texts, numbers, 300,000 letters). docs/protocol-for-programs.md describes each
@@ -40,10 +42,14 @@ export function addCheckCommand(program: Command, onExit: (code: number) => void
     .description('check whether a program conforms to the protocol for programs')
     .option('--name <name>', "its name in 'programs' (default: the name of its file)")
     .option('--config <file or json>', 'configuration for its plugin.setup: JSON or a JSON file', configOf)
+    .option('--cfg <file or json>', 'configuration of a service for its watchers and reactors: JSON or a JSON file', configOf)
     .option('--env <name=value>', 'environment variable; may be repeated', environmentVariable)
     .option('--send <json>', 'how values are written for it, as send in \'programs\': {"astral":"replace"}', configOf)
     .option('--timeout <ms>', 'time limit of each step', milliseconds, 10_000)
-    .option('--call', 'also call its methods with simple parameters and run its work, despite their side effects')
+    .option(
+      '--call',
+      'also call its methods with simple parameters, run its work, and send changes to its reactors, despite their side effects',
+    )
     .option('--verbose', 'print the traffic between the program and the relay to standard error')
     .option('--json', 'print JSON')
     .addHelpText('after', MORE)
@@ -64,11 +70,12 @@ async function check(exec: string, args: readonly string[], flags: CheckFlags): 
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   try {
-    const { config = {}, env = {}, send, call: callsMethods = false, timeout: timeoutMs } = flags;
+    const { config = {}, cfg = {}, env = {}, send, call: callsMethods = false, timeout: timeoutMs } = flags;
     const options: CheckOptions = {
       ...{
         record: { name, exec, args, env, config, send },
         timeoutMs,
+        cfg,
         callsMethods,
         version: VERSION,
         env: process.env,

@@ -123,6 +123,11 @@ export interface Kind {
   readonly attempt: (module: string, co2: string) => string;
 }
 
+function endpointSteps(role: string, module: string, co2: string): string {
+  const service = `services: { web: { ${role}: { one: { type: '${module}', cfg: { file: '/tmp/nodes' } } } } }`;
+  return `${service} in config.ts; then ${co2} service status web`;
+}
+
 /** The kinds by the value of `--kind`. */
 export const KINDS: Readonly<Record<string, Kind>> = {
   plugin: {
@@ -148,6 +153,16 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     languages: { typescript: { ...TYPESCRIPT, template: 'typescript-controller' } },
     help: 'a controller (co2 command), in TypeScript',
     attempt: (module, co2) => `${co2} command ${module} --data '{"from": 3}'`,
+  },
+  watcher: {
+    languages: { typescript: { ...TYPESCRIPT, template: 'typescript-watcher' } },
+    help: 'a watcher, which reports nodes to a service (co2 service), in TypeScript',
+    attempt: (module, co2) => endpointSteps('watchers', module, co2),
+  },
+  reactor: {
+    languages: { typescript: { ...TYPESCRIPT, template: 'typescript-reactor' } },
+    help: 'a reactor, which acts on the changes of a service, in TypeScript',
+    attempt: (module, co2) => endpointSteps('reactors', module, co2),
   },
 };
 

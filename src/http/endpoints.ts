@@ -14,6 +14,7 @@ import { recordingEndpoints } from './recording-endpoints.ts';
 import type { RecordingEndpointParts } from './recording-endpoints.ts';
 import { robotCalls } from './robot-endpoint.ts';
 import type { RobotEndpointParts } from './robot-endpoint.ts';
+import { serviceEndpoints } from './service-endpoint.ts';
 import { workEndpoints } from './work-endpoints.ts';
 import type { WorkEndpointParts } from './work-endpoints.ts';
 import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
@@ -47,6 +48,7 @@ export function makeEndpoints(
       fail: (request, reply, error) => sendXml(reply, keywords.fail(request.outcome, error)),
     },
     ...healthEndpoints(parts),
+    ...serviceEndpoints(parts),
     ...workEndpoints(parts),
     ...recordingEndpoints(parts),
   ];

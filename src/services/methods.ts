@@ -6,7 +6,7 @@ import type { Method, MethodRegistry } from '../rpc/rpc.ts';
 import { Double } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import type { ReactorStatus, ServiceStatus, WatcherStatus } from './service.ts';
-import type { Services } from './services.ts';
+import type { Services } from './service-set.ts';
 
 type Struct = Readonly<Record<string, Sendable>>;
 
@@ -61,8 +61,7 @@ function changes(services: Services, clock: Pick<Clock, 'now'>): readonly Method
   ];
 }
 
-/** All services, without their nodes. */
-export function servicesOnWire(services: Services, clock: Pick<Clock, 'now'>): readonly Struct[] {
+function servicesOnWire(services: Services, clock: Pick<Clock, 'now'>): readonly Struct[] {
   return services.list().map((status) => serviceOnWire(status, clock));
 }
 

@@ -64,6 +64,12 @@ const BREACHES: readonly Breach[] = [
   ['work-no-cancel', 'note', /^plugin\.cancel ends/, /^it has no method plugin\.cancel$/, CALLS],
   ['work-any-type', 'failed', /^work that it does not offer/, /^it ran it as if nothing were wrong$/, CALLS],
   ['work-any-param', 'note', /^a parameter that its work/, /^it ran it as if nothing were wrong$/, CALLS],
+  ['accepts-false', 'failed', /^its watchers and reactors accept/, /^ham:one answered false$/],
+  ['refuses-cfg', 'note', /^its watchers and reactors accept/, /^ham:one refused it: fault 4: cfg\.file is missing$/],
+  ['refuses-cfg', 'failed', /^its watchers and reactors accept/, /cfg\.file is missing/, { cfg: { file: 7 } }],
+  ['wrong-report', 'failed', /^its watchers report/, /the status of web1 is 'sick', expected up or down/],
+  ['ends-at-once', 'failed', /^its watchers report/, /the stream ended without a report/],
+  ['faults-event', 'failed', /^its reactors process/, /^ham:one: fault 5: I am full$/, CALLS],
   ['no-restore', 'failed', /^plugin\.handover/, /^fault 2: what is that\?$/],
   ['ignores-sigterm', 'failed', /^SIGTERM ends it/, /^it was still running 4000 ms later$/, SHORT],
   ['ignores-stop', 'failed', /^it ends after plugin\.stop/, /^it was still running 4000 ms later$/, SHORT],
@@ -79,7 +85,7 @@ const BREACHES: readonly Breach[] = [
 ];
 
 for (const [mode, verdict, check, found, over] of BREACHES) {
-  test(`${mode} is reported: ${check.source}`, async (t) => {
+  test(`${mode} is reported as ${verdict}: ${check.source}`, async (t) => {
     const { wrong, counts } = await look(t, mode, over);
     const finding = wrong.find((one) => check.test(one.check));
     t.is(finding?.verdict, verdict, JSON.stringify(wrong));

@@ -42,6 +42,24 @@ test.serial('a new TypeScript plugin compiles in strict mode, passes its test an
   t.deepEqual(called.stdout, ['5']);
 });
 
+for (const kind of ['watcher', 'reactor']) {
+  test.serial(`a new ${kind} compiles in strict mode, passes its test and runs in a relay`, async (t) => {
+    const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
+    const made = await make(t, cwd, 'ham/my-spam', '--kind', kind);
+    t.like(made, { code: 0, stderr: [] });
+    t.deepEqual(compilerErrors([join(cwd, 'plugins/ham/my-spam.ts'), join(cwd, 'plugins/ham/my-spam.test.ts')]), []);
+    const passed = await copied(t, cwd, made.stdout[1]);
+    t.is(passed.code, 0, passed.stdout.join('\n'));
+    t.true(passed.stdout.includes('# pass 2'));
+    const [, service = ''] = /use it: +(services: .*) in config\.ts/.exec(made.stdout[3] ?? '') ?? [];
+    writeFileSync(join(cwd, 'nodes'), 'web1 10.0.0.1 80\n');
+    writeFileSync(join(cwd, 'config.ts'), `export default { port: 0, ${service.replace('/tmp/nodes', join(cwd, 'nodes'))} };`);
+    const relay = await startCo2(t, { cwd });
+    const shown = await runCo2(t, { args: ['service', 'list', '--url', relay.url], cwd }).exit;
+    t.regex(shown.stdout.join('\n'), /web +running/);
+  });
+}
+
 test.serial('a new plugin for work compiles in strict mode, passes its test and does work in a relay', async (t) => {
   const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
   const made = await make(t, cwd, 'ham/my-spam', '--kind', 'work');

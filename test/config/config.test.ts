@@ -85,6 +85,8 @@ const DEFAULTS = {
     ...{ directories: [], maxFrameBytes: 1024 ** 2, maxBufferedBytes: 64 * 1024 ** 2, maxFileBytes: 64 * 1024 ** 2, keepFiles: 4 },
     ...{ keepMs: 7 * 86_400_000, maxStoredBytes: 64 * 1024 ** 2, maxCommands: 100 },
   },
+  services: {},
+  serviceLimits: { maxNodes: 10_000, maxQueued: 1_000, acceptTimeoutMs: 10_000, reactTimeoutMs: 60_000, stopTimeoutMs: 5_000 },
   maintainer: '',
   log: { level: 'info', levels: {} },
 };
@@ -297,7 +299,10 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ maintainer: 5n }, /^config\.ts: maintainer: found a bigint, expected a value of type string$/],
   [{ host: `a\n\u001b[31m${'x'.repeat(500)}`, port: 'x' }, /^[\x20-\uffff]{1,200}$/],
   [{ plugins: 5 }, /^config\.ts: plugins: found 5, expected a value of type (record|object)$/],
-  [{ bundled: ['chatt'] }, /^config\.ts: bundled\.0: found 'chatt', expected one of "chat", "example", "pd", "sense", "task", "validate"$/],
+  [
+    { bundled: ['chatt'] },
+    /^config\.ts: bundled\.0: found 'chatt', expected one of "chat", "example", "pd", "react", "sense", "task", "validate", "watch"$/,
+  ],
   [{ pluginPackages: 'yes' }, /^config\.ts: pluginPackages: found 'yes', expected a value of type boolean$/],
 ];
 

@@ -42,6 +42,8 @@ const CLASS_OF = new Map<string, AccessClass>([
     (word) => [`recording.${word}`, 'call'] as const,
   ),
   ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release'].map((word) => [`work.${word}`, 'call'] as const),
+  ...['list', 'status'].map((word) => [`service.${word}`, 'call'] as const),
+  ...['start', 'stop'].map((word) => [`service.${word}`, 'admin'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],
   ['ham.spam.operate', 'admin'],

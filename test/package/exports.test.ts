@@ -6,9 +6,10 @@ import ts from 'typescript';
 const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]>> = {
   'co2-relay': [
     'src/plugin/plugin.ts',
-    'CallOptions Carrier CarrierPeer Context Controller ControllerOptions Datasource DatasourceOptions Dict Double Exposed ExposedOptions Fault Frame HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger ' +
-      'NewFrame Plugin Receive Refusal RelayHooks RelayPlugin RelayPluginOptions Satellite SatelliteInbox SatelliteOptions SendOptions Sendable StandardSchema Value ' +
-      'Work WorkContext WorkOptions WorkPayload WorkResult XmlRpcType',
+    'CallOptions Carrier CarrierPeer Context Controller ControllerOptions Datasource DatasourceOptions Dict Double EndpointContext EndpointOptions Exposed ' +
+      'ExposedOptions Fault Frame HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger NewFrame Plugin Reactor ReactorEndpoint Receive ' +
+      'Refusal RelayHooks RelayPlugin RelayPluginOptions ReportedNode Satellite SatelliteInbox SatelliteOptions SendOptions Sendable ServiceEvent ServiceNode ' +
+      'StandardSchema Value Watcher WatcherEndpoint WatcherReport Work WorkContext WorkOptions WorkPayload WorkResult XmlRpcType',
   ],
   'co2-relay/client': [
     'src/client/client.ts',

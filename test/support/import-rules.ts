@@ -58,7 +58,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   app: BELOW_APP,
   'create-relay': [...BELOW_APP, 'app'],
   // The relay's side of the protocol for programs, built from parts of a relay.
-  'check-plugin': [...FLOW, 'plugin-host', 'plugin-host/programs', 'relay', 'http'],
+  'check-plugin': [...FLOW, 'plugin-host', 'plugin-host/programs', 'relay', 'services', 'http'],
   // Starts a relay as an embedding program would, with the network and the disk in memory.
   testing: [...FLOW, 'relay', 'config', 'app'],
   // Creates and revokes tokens, and writes plugins under names that can be loaded, with or without a running relay.

@@ -9,7 +9,7 @@ import { failed, note, ok } from '../outcome.ts';
 
 const SECTION = 'What the relay calls';
 const MISSING = 'the program does not have it, which is allowed';
-const CAPABILITIES: readonly string[] = ['receive', 'exposed', 'handover', 'work'];
+const CAPABILITIES: readonly string[] = ['receive', 'exposed', 'handover', 'work', 'datasource', 'controller', 'services'];
 
 /** Calls a method; resolves to undefined if the program does not have it. */
 async function ask({ main, parts: { limits } }: Exam, method: string, params: readonly Sendable[]): Promise<Value | undefined> {

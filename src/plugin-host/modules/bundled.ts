@@ -6,7 +6,7 @@ import { EXTENSIONS, nameModules } from '../hosted/hosted.ts';
 import type { Packaged } from './packages.ts';
 
 /** The packages in the directory of bundled plugins. */
-export const BUNDLED = ['chat', 'example', 'pd', 'sense', 'task', 'validate'] as const;
+export const BUNDLED = ['chat', 'example', 'pd', 'react', 'sense', 'task', 'validate', 'watch'] as const;
 export type BundledPackage = (typeof BUNDLED)[number];
 
 // The relative path is the same in a checkout and in the published package.
