@@ -6,7 +6,7 @@ import { failed, describeError } from './outcome.ts';
 import type { Finding, Outcome, Section } from './outcome.ts';
 import type { FakeRelay } from './fake-relay.ts';
 import { CheckedProcess } from './checked-process.ts';
-import type { WorkRun } from './checks/work.ts';
+import type { WorkRun } from './work-run.ts';
 
 /** A check of one rule of the protocol. */
 export interface Check {

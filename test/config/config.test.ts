@@ -39,6 +39,7 @@ const DEFAULTS = {
   programs: [],
   isolation: {},
   maxMemoryMb: 256,
+  durableInbox: { maxMessages: 1_000_000, maxBytes: 1_073_741_824, keepMs: 604_800_000 },
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   strictStart: false,
