@@ -17,7 +17,6 @@ export { PEER_EVENTS, peerLogger } from './peer-events.ts';
 export type { PeerEvent } from './peer-events.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
-export { ProvenTransport } from './proven-transport.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
 

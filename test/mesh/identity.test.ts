@@ -408,7 +408,7 @@ test('a link uses a certificate that was renewed for its next connections, witho
 });
 
 /** The real clock, on which the five seconds between two looks at the files are short. */
-const IMPATIENT: Clock = { now: systemClock.now, after: (ms, due) => systemClock.after(ms === 5_000 ? 20 : ms, due) };
+const IMPATIENT: Clock = { now: () => systemClock.now(), after: (ms, due) => systemClock.after(ms === 5_000 ? 20 : ms, due) };
 
 function pemsOf({ certFile, keyFile }: CertificateFiles): { readonly cert: Buffer; readonly key: Buffer } {
   return { cert: readFileSync(certFile), key: readFileSync(keyFile) };
