@@ -53,7 +53,7 @@ interface HalfHello {
 
 const MAX_HALF_HELLOS = 256;
 const HALF_HELLO_MS = 10_000;
-// The two calls of a hello cost about half a millisecond: a machine with dozens of relays may restart, and a stranger takes less than 1 %
+// The two calls of a hello cost about 0.7 ms: a machine with dozens of relays may restart, and a stranger takes less than 1 %
 // of a core.
 const HELLO_RATE = { perSecond: 10, burst: 100 };
 // Instances that were reported as copies already.
@@ -70,7 +70,7 @@ export class Peering {
   readonly #sessions: Sessions;
   readonly #halfHellos = new Map<string, HalfHello>();
   readonly #limits: RateLimits;
-  /** Why nodes are copied, until they are told. */
+  /** Why nodes are copied, until their next hello is answered with it. */
   readonly #copies = new Map<string, string>();
   readonly #reported = new Set<string>();
   /** Cancels the report about a peer that does not trust us, by URL. */
