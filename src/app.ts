@@ -11,10 +11,10 @@ import type { Clock, LogSource, MaybePromise } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
 import { HttpServer, ProgramServer, clientTls, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
-import { MAX_TRUST_BYTES, OwnNode, Trust, readClusterSecret } from './identity/identity.ts';
 import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
 import type { LinkTransport, Resolve, ServerAddress } from './links/links.ts';
-import { Mesh, Peering, ProvenTransport } from './mesh/mesh.ts';
+import { checkTrust, makeMesh } from './mesh/make-mesh.ts';
+import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
@@ -45,7 +45,7 @@ import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { Services, addServiceMethods } from './services/services.ts';
 import type { Sendable, Value } from './values/values.ts';
-import { StateFile, countStart, lockDirectory, openStateDirectory } from './state/state.ts';
+import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
@@ -251,10 +251,7 @@ export async function checkStart(
   };
   await attempt(() => configuredTokens(options.access.tokens, undefined, env));
   if (options.tls) await attempt(() => options.tls && readTls(options.tls));
-  await attempt(() => {
-    requireAuthority(options);
-    return readClusterSecret(options);
-  });
+  await attempt(() => checkTrust(options));
   await attempt(() => {
     checkWorkPrograms(options.work, env.PATH);
   });
@@ -309,27 +306,10 @@ function makeParts(
   const linkTls = clientTls(() => http.tls, options.trust === 'ca');
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
-  requireAuthority(options);
-  const node = new OwnNode({ seed: state.nodeSeed, options });
-  const trustFile = fakes ? undefined : new StateFile(join(state.path, 'trust.json'), MAX_TRUST_BYTES);
-  const trust = new Trust({ mode: options.trust, self: node.id, file: trustFile, date });
-  const peering = new Peering({
-    ...{ node, trust, clock, events, log: logs('mesh') },
-    reachPeer: (hostIds) => mesh.reach(hostIds),
-    onTrusted: (id) => {
-      mesh.renewUntrusted(id);
-    },
-  });
-  const peerTransport = (peer: ServerAddress, { accept, classic }: PeerOptions): LinkTransport => {
-    if (!peer.isHttp) return customTransport(peer, accept?.nonFinite ?? false, custom);
-    // The test kit connects relays in memory, without sessions.
-    if (fakes || classic === true) return transport(peer);
-    return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
-  };
-  const mesh: Mesh = new Mesh({
-    ...{ options, logs, events, clock, random, resolve, transport: peerTransport },
-    peering: fakes ? undefined : peering,
-  });
+  const otherwise = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport | undefined =>
+    peer.isHttp ? fakes?.transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
+  const ownMesh = makeMesh({ ...{ options, state, logs, events, clock, date, random, resolve, byHttp, otherwise }, isReal: !fakes });
+  const { mesh, peering } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -384,7 +364,7 @@ function makeParts(
   };
 
   // Where requests come in.
-  const addresses = knownAddresses(mesh, peering, satellites);
+  const addresses = knownAddresses(ownMesh, satellites);
   const about = {
     properties,
     satellites: () => satellites.list().map(recordOnWire),
@@ -406,18 +386,8 @@ function makeParts(
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recordings, services, recentLogs },
-    ...{ node, trust, peering, isOnDisk: fakes === undefined },
+    ...{ http, customEndpoint, programServer, status, work, recordings, services, recentLogs, ownMesh },
   };
-}
-
-/** Throws a RelayError CONFIG_INVALID if certificates decide about peers and there is no authority for them. */
-function requireAuthority({ trust, tls }: Options): void {
-  if (trust === 'ca' && tls?.caFile === undefined)
-    throw new RelayError(
-      'CONFIG_INVALID',
-      "trust: 'ca' requires tls.certFile, tls.keyFile and tls.caFile, the authority of the certificates of relays",
-    );
 }
 
 function healthOf(status: () => AppStatus, hostId: () => string): HttpServerDependencies['health'] {
@@ -428,7 +398,7 @@ function healthOf(status: () => AppStatus, hostId: () => string): HttpServerDepe
   };
 }
 
-function knownAddresses(mesh: Mesh, peering: Peering, satellites: Satellites): HttpServerDependencies['addresses'] {
+function knownAddresses({ mesh, peering }: OwnMesh, satellites: Satellites): HttpServerDependencies['addresses'] {
   return {
     isPeerAddress: (address) => mesh.isPeerAddress(address),
     sessionOf: (header) => peering.sessionOf(header),
@@ -461,19 +431,15 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recordings, services, recentLogs, node, trust, peering } = parts;
+  const { events, identity, port, pluginHost, relayPlugins, satellites, router } = parts;
+  const { http, customEndpoint, programServer, work, recordings, services, recentLogs, ownMesh } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
     start: async () => {
       await http.bind();
       const { ownAddress: address, bound } = http;
-      const hostId = formatHostId({ random: state.hostIdRandom, address, port: bound.port });
-      identity.set({ hostId, address, port: bound.port });
-      // Counted and synced before anything is sent, so that no two starts are mistaken for each other.
-      if (parts.isOnDisk) node.begin(await countStart(state.path));
-      node.describe({ addrs: [`${http.scheme}://${hostPort(address, bound.port)}`], hostIds: [hostId] });
+      identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
       // A long poll would keep its connection open.
@@ -497,17 +463,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   await steps.start({
     name: 'the mesh',
-    start: async () => {
-      const damage = await trust.load();
-      if (damage !== undefined) recentLogs.source('mesh').error(`trust.json is damaged: ${damage}`);
-      for (const url of trust.links) mesh.add(url);
-      trust.keepPins((url) => mesh.names.includes(url));
-      await mesh.start(identity.get().hostId);
-    },
-    stop: () => {
-      peering.stop();
-      return mesh.stop();
-    },
+    start: () => ownMesh.start(identity.get(), http.scheme),
+    stop: () => ownMesh.stop(),
     stopTimeoutMs: drainTimeoutMs,
   });
   await steps.start({
@@ -515,7 +472,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     start: () => satellites.start(identity.get().hostId),
     // Both drain at once, so that a stop takes one drain budget and not two; the step of the mesh then finds nothing to do.
     stop: async () => {
-      await Promise.all([satellites.stop(identity.known && router.goodbye()), mesh.stop()]);
+      await Promise.all([satellites.stop(identity.known && router.goodbye()), ownMesh.stop()]);
     },
     stopTimeoutMs: drainTimeoutMs,
   });

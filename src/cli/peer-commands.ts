@@ -99,7 +99,7 @@ function forgetText(value: Value): string {
 }
 
 function structOf(value: Value): Dict {
-  return isDict(value) ? value : ({} as Dict);
+  return isDict(value) ? value : {};
 }
 
 function textOf(value: Value | undefined): string {

@@ -133,7 +133,7 @@ export class XmlRpcClient {
     return this.#connection.tlsSocket;
   }
 
-  /** Like {@link post}, with headers of one request; also returns what the response was parsed from. For the relay's own links. @internal */
+  /** Like {@link post}, with headers of one request; also returns what the response was read from. For the relay's own links. @internal */
   async exchange(body: Uint8Array, request: PostOptions = {}): Promise<HttpResponse & { readonly response: ParsedResponse }> {
     const raw = await this.#connection.post(body, request);
     const { bytes, charset } = raw;

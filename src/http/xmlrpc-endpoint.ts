@@ -82,8 +82,8 @@ export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, ans
 }
 
 /**
- * A fault is HTTP 200 too: most clients lose a fault that arrives with another status. `session`: the one by which the call came, which proves
- * the answer.
+ * A fault is HTTP 200 too: most clients lose a fault that arrives with another status. `session`: the one by which the call came, which
+ * proves the answer.
  */
 export function sendXml(reply: FastifyReply, answer: Buffer, session?: SessionCall): FastifyReply {
   const seal = session?.seal(answer);

@@ -1,8 +1,8 @@
 /**
  * The handshake `relay.hello`, by which two relays prove their keys to each other and agree on the keys of a session. Two calls, pure:
  *
- *     initiator -> {v, nonce, key, instance, features, node}       responder -> {v, nonce, key, instance, features, node, bound, proof, secret?}
- *     initiator -> {v, hello: nonce of the responder, proof, secret?}       responder -> {answer, reason, code, copied, check}
+ *     -> {v, nonce, key, instance, features, node}         <- {v, nonce, key, instance, features, node, bound, proof, secret?}
+ *     -> {v, hello: nonce of the responder, proof, secret?}         <- {answer, reason, copied, check}
  *
  * `nonce` is random, `key` an X25519 key of this hello alone, `proof` a signature of the transcript: both nonces, keys, instances, feature
  * lists and descriptors (with their ids), and the exporter of the TLS connection if there is one.

@@ -17,7 +17,6 @@ export { PEER_EVENTS, peerLogger } from './peer-events.ts';
 export type { PeerEvent } from './peer-events.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
-export { ProvenTransport } from './proven-transport.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
 
@@ -165,8 +164,13 @@ export class Mesh {
 
   /** Makes the links to this node say hello again where it did not trust this relay before. */
   renewUntrusted(node: string): void {
-    for (const { transport } of this.#peers)
-      if (transport instanceof ProvenTransport && transport.proof.node === node && transport.proof.answer !== 'trusted') transport.renew();
+    for (const { transport, address } of this.#peers) {
+      if (!(transport instanceof ProvenTransport) || transport.proof.node !== node || transport.proof.answer === 'trusted') continue;
+      transport.renew();
+      transport.hello().catch((error: unknown) => {
+        this.#log.debug(`peer ${address.name}: ${reasonOf(error)}`);
+      });
+    }
   }
 
   /** Ends the links to these URLs that the configuration does not list, and makes the other ones say hello again. */

@@ -22,8 +22,8 @@ export interface PeerOptions {
   readonly accept?: PeerAccept | undefined;
   /**
    * True for a peer that is trusted by its address, without `relay.hello`: a program that is no relay, where `trust` would require a proof.
-   * Default false: a peer that does not know `relay.hello` is trusted by its address with `trust: 'pin'` or `'pair'`, until it has proved its
-   * key once.
+   * Default false: a peer that does not know `relay.hello` is trusted by its address with `trust: 'pin'` or `'pair'`, until it has proved
+   * its key once.
    */
   readonly classic?: boolean | undefined;
 }

@@ -9,13 +9,10 @@ import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import {
   agree,
-  answerHeader,
   answerOnWire,
   EXPORTER_BYTES,
   EXPORTER_LABEL,
   HELLO_VERSION,
-  isBodyOf,
-  isFromSession,
   isProven,
   knowsSecret,
   nodesIn,
@@ -23,28 +20,17 @@ import {
   pairingCode,
   proofOnWire,
   readAnswer,
-  readRequestHeader,
   readSide,
   sideOnWire,
 } from '../identity/identity.ts';
-import type {
-  Agreed,
-  HelloAnswer,
-  HelloSide,
-  KnownNode,
-  OwnNode,
-  PendingNode,
-  Proven,
-  RequestClaim,
-  SessionKeys,
-  Trust,
-} from '../identity/identity.ts';
+import type { Agreed, HelloAnswer, HelloSide, KnownNode, OwnNode, PendingNode, Proven, SessionKeys, Trust } from '../identity/identity.ts';
 import type { HttpLinkTransport, ServerAnswer } from '../links/links.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { PeerEvent } from './peer-events.ts';
 import type { Greeting } from './proven-transport.ts';
+import { Sessions } from './sessions.ts';
 
 export interface PeeringParts {
   readonly node: OwnNode;
@@ -58,20 +44,6 @@ export interface PeeringParts {
   readonly onTrusted: (node: string) => void;
 }
 
-/** A session that another relay began. */
-interface IncomingSession {
-  readonly keys: SessionKeys;
-  readonly node: string;
-  readonly epoch: number;
-  readonly instance: string;
-  readonly hostIds: readonly string[];
-  /** True if it showed a credential in its hello that makes it a peer whatever is stored. */
-  readonly hasCredential: boolean;
-  isPeer: boolean;
-  /** The number of the last request that was accepted. */
-  last: number;
-}
-
 /** A hello whose second call has not come yet. */
 interface HalfHello {
   readonly side: HelloSide;
@@ -79,16 +51,10 @@ interface HalfHello {
   readonly at: number;
 }
 
-// A mesh has at most 256 links per node; four sessions each leave room for restarts.
-const MAX_SESSIONS = 1024;
-// Strangers can cause these: some hundred bytes each. The oldest one gives way.
-const MAX_STRANGERS = 128;
-// One node may have a link for each of its addresses in `peers`.
-const MAX_SESSIONS_OF_NODE = 4;
 const MAX_HALF_HELLOS = 256;
 const HALF_HELLO_MS = 10_000;
-// The two calls of a hello cost about half a millisecond; a machine with dozens of relays may restart, and a stranger takes less than 1 % of a
-// core.
+// The two calls of a hello cost about 0.7 ms: a machine with dozens of relays may restart, and a stranger takes less than 1 %
+// of a core.
 const HELLO_RATE = { perSecond: 10, burst: 100 };
 // Instances that were reported as copies already.
 const MAX_REPORTED = 1000;
@@ -101,10 +67,10 @@ const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([200, 204, 400, 404, 405
 
 export class Peering {
   readonly #parts: PeeringParts;
-  readonly #sessions = new Map<string, IncomingSession>();
+  readonly #sessions: Sessions;
   readonly #halfHellos = new Map<string, HalfHello>();
   readonly #limits: RateLimits;
-  /** Why nodes are copied, until they are told. */
+  /** Why nodes are copied, until their next hello is answered with it. */
   readonly #copies = new Map<string, string>();
   readonly #reported = new Set<string>();
   /** Cancels the report about a peer that does not trust us, by URL. */
@@ -115,6 +81,7 @@ export class Peering {
     const kinds = ['anonymous', 'token', 'local', 'peer', 'satellite'] as const;
     const rates = Object.fromEntries(kinds.map((kind) => [kind, HELLO_RATE])) as unknown as AccessOptions['limits'];
     this.#limits = new RateLimits(rates, parts.clock, SILENT);
+    this.#sessions = new Sessions((node) => parts.trust.isTrusted(node));
   }
 
   /** True if a peer that cannot prove anything is trusted by its address. */
@@ -199,7 +166,7 @@ export class Peering {
     }
     const isTrusted = verdict.kind === 'trusted';
     const hasCredential = isTrusted && verdict.how !== 'pinned' && verdict.how !== 'approved';
-    this.#addSession({ keys, node: id, epoch, instance, hostIds, hasCredential, isPeer: isTrusted, last: 0 });
+    this.#sessions.add({ keys, node: id, epoch, instance, hostIds, hasCredential });
     // It has pinned us before it called.
     if (isTrusted) this.#parts.onTrusted(id);
     if (isTrusted) events.emit({ type: 'peer.proven', peer: address, node: id, nick: clean(nick, 64), how: verdict.how });
@@ -210,34 +177,14 @@ export class Peering {
     return { answer: verdict.kind, reason: isTrusted ? '' : verdict.reason, copied };
   }
 
-  #addSession(session: IncomingSession): void {
-    const { node, epoch, instance } = session;
-    const same = [...this.#sessions.values()].filter((one) => one.node === node);
-    // A new start replaces all sessions of the one before.
-    const old = same.filter((one) => one.epoch !== epoch || one.instance !== instance);
-    const current = same.filter((one) => !old.includes(one));
-    for (const one of [...old, ...current.slice(0, Math.max(0, current.length - MAX_SESSIONS_OF_NODE + 1))])
-      this.#sessions.delete(one.keys.id);
-    const kind = [...this.#sessions.values()].filter(({ isPeer }) => isPeer === session.isPeer);
-    const max = session.isPeer ? MAX_SESSIONS : MAX_STRANGERS;
-    const [oldest] = kind;
-    if (oldest && kind.length >= max) this.#sessions.delete(oldest.keys.id);
-    this.#sessions.set(session.keys.id, session);
-  }
-
   /** The session that made the header of a request. Throws a RelayError NOT_AUTHENTICATED. */
   sessionOf(header: string): SessionCall {
-    const claim = readRequestHeader(header);
-    const session = claim && this.#sessions.get(claim.session);
-    if (!claim || !session) throw notInSession('it is not known here, for this relay was restarted or the node was forgotten');
-    if (!isFromSession(session.keys, claim)) throw notInSession('the request is not from its holder');
-    if (claim.number <= session.last) throw notInSession('the request was here before');
-    return new SessionRequest(session, claim);
+    return this.#sessions.of(header);
   }
 
   /**
-   * Says hello to the relay at this URL, and pins its key at the first contact. Rejects with a RelayError TRANSPORT if it is not the one that
-   * it was before, does not prove its key, or refuses us.
+   * Says hello to the relay at this URL, and pins its key at the first contact. Rejects with a RelayError TRANSPORT if it is not the one
+   * that it was before, does not prove its key, or refuses us.
    */
   async greet(url: string, transport: HttpLinkTransport): Promise<Greeting> {
     const { self } = this.#parts.node;
@@ -264,7 +211,8 @@ export class Peering {
       }
       await this.#reach(url, proven);
       const second = { v: HELLO_VERSION, hello: side.nonce, ...proofOnWire(self, 'initiator', agreed.transcript) };
-      return await this.#finish(url, proven, agreed, await transport.post(serialiseCall('relay.hello', [second])));
+      const answered = await transport.post(serialiseCall('relay.hello', [second]));
+      return this.#finish(url, proven, agreed, answered);
     } catch (error) {
       if (!RelayError.is(error) || error.code === 'TRANSPORT' || error.code === 'TIMEOUT') throw error;
       this.#refused(url, nodeIn(first), error.message);
@@ -279,7 +227,7 @@ export class Peering {
     const { how, isNew, before } = trust.reach(url, proven);
     if (isNew) events.emit({ type: 'peer.pinned', peer: url, node: id, nick: clean(nick, 64), how, before });
     events.emit({ type: 'peer.proven', peer: url, node: id, nick: clean(nick, 64), how });
-    this.#refresh();
+    this.#sessions.refresh();
     await this.#save();
   }
 
@@ -343,7 +291,7 @@ export class Peering {
   async approve(id: string): Promise<KnownNode & { readonly addrs: readonly string[] }> {
     const { trust, events } = this.#parts;
     const node = trust.approve(id);
-    this.#refresh();
+    this.#sessions.refresh();
     await trust.save();
     events.emit({ type: 'peer.approved', node: id, nick: clean(node.nick, 64) });
     return node;
@@ -353,8 +301,8 @@ export class Peering {
   async forget(name: string): Promise<{ readonly id: string; readonly urls: readonly string[] }> {
     const { trust, events } = this.#parts;
     const forgotten = trust.forget(name);
-    this.#endSessions(forgotten.id);
-    this.#refresh();
+    this.#sessions.end(forgotten.id);
+    this.#sessions.refresh();
     await trust.save();
     events.emit({ type: 'peer.forgotten', node: forgotten.id });
     return forgotten;
@@ -370,30 +318,16 @@ export class Peering {
   status(): PeeringStatus {
     const { node, trust } = this.#parts;
     const { known, pending } = trust.list();
-    const inSession = new Set([...this.#sessions.values()].map((session) => session.node));
     return {
       ...{ node: node.id, nick: node.nick, epoch: node.epoch, mode: trust.mode },
       known: known.map((one) => ({
         ...one,
-        isTrusted: trust.isTrusted(one.id) || this.#hasCredential(one.id),
-        isInSession: inSession.has(one.id),
+        isTrusted: trust.isTrusted(one.id) || this.#sessions.hasPeer(one.id),
+        isInSession: this.#sessions.has(one.id),
         code: pairingCode(node.id, one.id),
       })),
       pending,
     };
-  }
-
-  #hasCredential(id: string): boolean {
-    return [...this.#sessions.values()].some((session) => session.node === id && session.hasCredential);
-  }
-
-  /** Applies changed trust to the sessions that there are. */
-  #refresh(): void {
-    for (const session of this.#sessions.values()) session.isPeer = session.hasCredential || this.#parts.trust.isTrusted(session.node);
-  }
-
-  #endSessions(id: string): void {
-    for (const { keys, node } of [...this.#sessions.values()]) if (node === id) this.#sessions.delete(keys.id);
   }
 
   #onCopy(proven: Proven, address: string, reason: string): void {
@@ -405,7 +339,7 @@ export class Peering {
     this.#reported.add(`${id} ${proven.instance}`);
     // The other one learns about it from the answer to its next hello.
     this.#copies.set(id, reason);
-    this.#endSessions(id);
+    this.#sessions.end(id);
   }
 
   #alarm({ node: { id, nick } }: Proven, peer: string, reason: string): void {
@@ -443,37 +377,6 @@ export interface PeeringStatus {
     readonly code: string;
   })[];
   readonly pending: readonly PendingNode[];
-}
-
-/** One request of a session. */
-class SessionRequest implements SessionCall {
-  readonly node: string;
-  readonly isPeer: boolean;
-  readonly hostIds: readonly string[];
-  #isAccepted = false;
-
-  constructor(
-    private readonly session: IncomingSession,
-    private readonly claim: RequestClaim,
-  ) {
-    ({ node: this.node, isPeer: this.isPeer, hostIds: this.hostIds } = session);
-  }
-
-  accept(body: Uint8Array): void {
-    const { claim, session } = this;
-    if (claim.number <= session.last) throw notInSession('the request was here before');
-    if (!isBodyOf(claim, body)) throw notInSession('the body is not the one that was sent');
-    session.last = claim.number;
-    this.#isAccepted = true;
-  }
-
-  seal(answer: Uint8Array): string | undefined {
-    return this.#isAccepted ? answerHeader(this.session.keys, this.claim.number, answer) : undefined;
-  }
-}
-
-function notInSession(reason: string): RelayError {
-  return new RelayError('NOT_AUTHENTICATED', `the session between the relays ended: ${reason}; say relay.hello again`);
 }
 
 function helloIn(answer: ServerAnswer): Dict | undefined {

@@ -38,7 +38,7 @@ const CLASSIC: PeerProof = { ...UNKNOWN, session: 'classic' };
 // A session that the server does not know is renewed; a second refusal is a failure.
 const MAX_HELLOS = 2;
 const NOT_AUTHENTICATED = 401;
-// Faults and statuses that mean "not now": whoever sends them in the name of the peer delays a dict, but cannot make it lost.
+// Faults and statuses that mean "not now": sent by somebody else in the name of the peer, they delay a dict, but cannot make it lost.
 const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 
 export class ProvenTransport implements LinkTransport {
@@ -85,7 +85,7 @@ export class ProvenTransport implements LinkTransport {
     const greeting = (this.#greeting ??= this.greet(this.inner));
     try {
       const result = await greeting;
-      // Whoever waited first notes the result; a hello that was replaced meanwhile counts for nobody but its caller.
+      // The first that waited notes the result. A hello that was replaced meanwhile counts for its caller only.
       if (this.#greeting === greeting && this.#noted !== result) this.#note(result);
       return result;
     } catch (error) {

@@ -110,7 +110,7 @@ test('both sides of a hello agree on transcript and keys, and accept the proof o
   t.is(readAnswer(sent(answerOnWire(answer, helloOf(one, two).atInitiator.keys)), keys), undefined, 'the answer of another session');
 });
 
-test('whoever changes a member of a hello, or ends its TLS connection, makes the proofs wrong', (t) => {
+test('a changed member of a hello, or a proxy that ends its TLS connection, makes the proofs wrong', (t) => {
   const [one, two] = [nodeOf('one'), nodeOf('two')];
   const { a, b, initiator, responder } = helloOf(one, two);
   const { transcript } = agree(initiator.own, b, initiator, NONE);

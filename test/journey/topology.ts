@@ -18,7 +18,7 @@ export async function onAddresses(...hosts: string[]): Promise<ListenAddress[]> 
   return Promise.all(hosts.map(async (host) => ({ host, port: (await freePorts(1, host))[0]! })));
 }
 
-/** Starts a relay at each address, and waits until all links are up; `neighbours` returns the indexes of the relays that it is linked to. */
+/** Starts a relay at each address, and waits until all links are up; `neighbours` returns the indexes of those that it is linked to. */
 export async function startLinked(
   t: ExecutionContext,
   addresses: readonly ListenAddress[],

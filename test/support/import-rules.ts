@@ -82,6 +82,8 @@ const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
   // What a child needs, without what only the relay needs: it makes the start of a child three times as fast.
   'src/plugin-host/modules/internal.ts': ['plugin-host/children'],
   'src/rpc/exchange.ts': ['plugin-host/children'],
+  // It makes the class in mesh.ts with all that belongs to it.
+  'src/mesh/make-mesh.ts': ['app'],
   // The schema and defaults, which only the relay reads.
   'src/plugin-host/hosted/options.ts': ['plugin-host', 'plugin-host/modules'],
 };

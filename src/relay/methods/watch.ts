@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import { RelayError } from '../../core/core.ts';
 import type { EmittedEvent } from '../../events/events.ts';
 import type { PluginProblem } from '../../plugin-host/plugin-host.ts';
+import type { PeerEvent } from '../../mesh/mesh.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 import type { Method, MethodRegistry } from '../../rpc/rpc.ts';
 import { Attempt, shareDict } from '../../values/values.ts';
@@ -103,6 +104,7 @@ interface Facts {
 }
 
 function factsOf(event: RelayEvent): Facts {
+  if (isPeerEvent(event)) return factsOfPeer(event);
   switch (event.type) {
     case 'plugin.state':
       return { subject: event.plugin, state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
@@ -134,6 +136,27 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `${event.role} ${event.name}`, state: `lost ${event.count}`, reason: event.reason };
     case 'link.carrier':
       return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
+    case 'work.state':
+      return { subject: `${event.work} ${event.unit}`, state: event.state, reason: event.reason };
+    case 'recording.state':
+      return { subject: event.recording, state: event.state, reason: event.reason };
+    case 'store.state':
+      return { subject: 'store', state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
+    case 'store.damage':
+      return { subject: 'store', state: 'damaged', reason: event.what };
+    case 'message.refused':
+      return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
+    default:
+      return { subject: '', state: '', reason: '' };
+  }
+}
+
+function isPeerEvent(event: RelayEvent): event is PeerEvent {
+  return event.type.startsWith('peer.');
+}
+
+function factsOfPeer(event: PeerEvent): Facts {
+  switch (event.type) {
     case 'peer.proven':
       return { subject: `peer ${event.peer}`, state: 'proven', reason: `node ${event.node} (${event.how})` };
     case 'peer.pinned':
@@ -152,18 +175,6 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `peer ${event.peer}`, state: 'refused', reason: event.reason };
     case 'peer.copied':
       return { subject: `node ${event.node}`, state: 'copied', reason: event.reason };
-    case 'work.state':
-      return { subject: `${event.work} ${event.unit}`, state: event.state, reason: event.reason };
-    case 'recording.state':
-      return { subject: event.recording, state: event.state, reason: event.reason };
-    case 'store.state':
-      return { subject: 'store', state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
-    case 'store.damage':
-      return { subject: 'store', state: 'damaged', reason: event.what };
-    case 'message.refused':
-      return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
-    default:
-      return { subject: '', state: '', reason: '' };
   }
 }
 
