@@ -2,7 +2,7 @@
 export { configuredTokens } from './configured-tokens.ts';
 export { credentialCheck } from './credentials.ts';
 export type { KnownToken, Presented, TokenSource } from './credentials.ts';
-export { EXTENSIONS, grantOf, isMethodGlob, permissionOf, tokenId } from './grants.ts';
+export { EXTENSIONS, grantOf, isMethodGlob, permissionOf } from './grants.ts';
 export type { Extension, Grant, Permission } from './grants.ts';
 export { Lockout } from './lockout.ts';
 export { describeCaller, Access } from './roles.ts';
