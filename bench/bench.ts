@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- rpc|reload|host|store|start|work|services|relay [--quick] [--json]`: measures and prints a table. Fails only if something
- * breaks: the figures are not tests.
+ * `npm run bench -- rpc|reload|host|store|start|work|services|relay [--quick] [--json]`: measures and prints a table. Fails only if
+ * something breaks: the figures are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
