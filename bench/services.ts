@@ -69,7 +69,7 @@ async function throughService(count: number, reactors: number, hasHanging = fals
     accept: () =>
       Promise.resolve({
         ...{ role: 'watcher', gone },
-        watch: async function* (signal) {
+        async *watch(signal) {
           // Each event changes one node, so that nothing is left out.
           for (let n = 0; n < count && !signal.aborted; n++)
             yield { [`node${n % NODES}`]: { status: 'up', host: '10.0.0.1', port: n % 65_536 } };

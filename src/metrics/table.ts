@@ -16,6 +16,14 @@ export interface Snapshot {
   readonly mesh: MeshStatus;
   readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
+  /** The services, with their endpoints. */
+  readonly services: readonly {
+    readonly name: string;
+    readonly up: number;
+    readonly down: number;
+    readonly watchers: readonly { readonly name: string; readonly restarts: number }[];
+    readonly reactors: readonly { readonly name: string; readonly restarts: number; readonly merged: number; readonly queued: number }[];
+  }[];
   readonly http: { readonly wrongCredentials: number; readonly lockOuts: number };
 }
 
@@ -273,8 +281,33 @@ const CALLS: readonly Metric[] = [
   counter('co2_lockouts_total', 'How often an address was locked out after too many wrong tokens.', [], ({ http }) => [[http.lockOuts]]),
 ];
 
+const SERVICES: readonly Metric[] = [
+  gauge('co2_service_nodes', 'Nodes of services by status.', ['service', 'status'], ({ services }) =>
+    services.flatMap(({ name: service, up, down }): Sample[] => [
+      [up, { service, status: 'up' }],
+      [down, { service, status: 'down' }],
+    ]),
+  ),
+  counter(
+    'co2_service_restarts_total',
+    'How often an endpoint of a service was started again.',
+    ['service', 'role', 'endpoint'],
+    ({ services }) =>
+      services.flatMap(({ name: service, watchers, reactors }) => [
+        ...watchers.map(({ name, restarts }): Sample => [restarts, { service, role: 'watcher', endpoint: name }]),
+        ...reactors.map(({ name, restarts }): Sample => [restarts, { service, role: 'reactor', endpoint: name }]),
+      ]),
+  ),
+  gauge('co2_service_queued', 'Node states that wait for a reactor.', ['service', 'endpoint'], ({ services }) =>
+    services.flatMap(({ name: service, reactors }) => reactors.map(({ name, queued }): Sample => [queued, { service, endpoint: name }])),
+  ),
+  counter('co2_service_merged_total', 'Changes that were merged because a reactor lagged.', ['service', 'endpoint'], ({ services }) =>
+    services.flatMap(({ name: service, reactors }) => reactors.map(({ name, merged }): Sample => [merged, { service, endpoint: name }])),
+  ),
+];
+
 /** All metrics with one value per set of labels. Call durations are a histogram, see {@link CALL_DURATION}. */
-export const TABLE: readonly Metric[] = [...RELAY, ...DICTS, ...INBOXES, ...PEERS, ...REMOTE, ...PLUGINS, ...CALLS];
+export const TABLE: readonly Metric[] = [...RELAY, ...DICTS, ...INBOXES, ...PEERS, ...REMOTE, ...PLUGINS, ...SERVICES, ...CALLS];
 
 /** The histogram of call durations. */
 export const CALL_DURATION = {

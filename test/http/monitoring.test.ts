@@ -222,7 +222,12 @@ function expressions(): readonly string[] {
 
 test('every metric and label in the dashboard and the alert rules exists, and the page lists every metric', async (t) => {
   const [closed = 0] = await freePorts(1);
-  const { url } = await startRelay(t, { peers: [`http://127.0.0.1:${closed}`] });
+  const web = {
+    watchers: { told: { type: 'watch.http' } },
+    reactors: { hook: { type: 'react.webhook', cfg: { url: 'http://example.org/' } } },
+  };
+  const services = { bundled: ['watch' as const, 'react' as const], services: { web } };
+  const { url } = await startRelay(t, { peers: [`http://127.0.0.1:${closed}`], ...services });
   await call(url, 'ping');
   const labels = new Map<string, Set<string>>();
   for (const sample of (await metricsOf(url)).keys()) {
