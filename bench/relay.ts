@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { freePort } from './free-port.ts';
 import { PACKAGES_VARIABLE, optionalPackage } from './optional-package.ts';
 import { REPORTED } from './peers/hop-messages.ts';
-import type { HopCommand, HopReport } from './peers/hop-messages.ts';
+import type { Delivered, HopCommand, HopReport } from './peers/hop-messages.ts';
 import { NPM, Peers, cpuSeconds } from './peers.ts';
-import { median } from './statistics.ts';
+import { median, quantile } from './statistics.ts';
 import type { Aim, Figure, Ratio, Report } from './table.ts';
 
 interface Settings {
@@ -16,15 +16,16 @@ interface Settings {
   readonly say: (text: string) => void;
 }
 
-/** The aims are for our dicts per second, in relation to those of others. */
+/** Dicts of a size. The aims are for our dicts per second, in relation to those of others. */
 interface Size {
   readonly bytes: number;
   readonly aims: Readonly<Record<string, Aim>>;
 }
 
 const OURS = 'co2-relay';
+const POST = 'POST with undici';
 const MOSQUITTO = 'Mosquitto, QoS 0';
-const SIZES: readonly Size[] = [
+const SIZES: readonly [Size, ...Size[]] = [
   { bytes: 256, aims: { [NPM]: { least: 100 }, [MOSQUITTO]: { least: 1 } } },
   { bytes: 2_048, aims: { [NPM]: { least: 50 }, [MOSQUITTO]: { least: 1 } } },
 ];
@@ -32,15 +33,31 @@ const RECEIVERS = [1, 8];
 const KINDS = [
   { name: OURS, kind: 'relay' },
   { name: NPM, kind: 'xmlrpc' },
-  { name: 'POST with undici', kind: 'post' },
+  { name: POST, kind: 'post' },
 ] as const;
 const MOLECULER = { name: 'Moleculer, TCP', kind: 'moleculer' } as const;
+// In each direction.
+const DELAY_MS = 20;
+// How long a dict takes that is sent while no other one is under way, in relation to others.
+const LONE_AIMS: Readonly<Record<string, Aim>> = { [POST]: { most: 1.1 } };
 const STALLED_MS = 20_000;
 
-/** Takes less than two minutes, or less than 40 seconds with `isQuick`. */
+/** How much is measured. */
+interface Pace {
+  readonly rounds: number;
+  /** Of one measurement. */
+  readonly ms: number;
+  readonly warmUp: { readonly dicts: number; readonly ms: number };
+  /** Dicts that are sent one at a time in a round. */
+  readonly lone: number;
+}
+
+const QUICK: Pace = { rounds: 1, ms: 300, warmUp: { dicts: 6_000, ms: 1_500 }, lone: 300 };
+const THOROUGH: Pace = { rounds: 3, ms: 800, warmUp: { dicts: 12_000, ms: 3_000 }, lone: 700 };
+
+/** Takes less than three minutes, or less than a minute with `isQuick`. */
 export async function relay({ isQuick, say }: Settings): Promise<Report> {
-  const pace = isQuick ? { rounds: 1, ms: 300 } : { rounds: 3, ms: 800 };
-  const warmUp = isQuick ? { dicts: 6_000, ms: 1_500 } : { dicts: 12_000, ms: 3_000 };
+  const pace = isQuick ? QUICK : THOROUGH;
   const peers = new Peers();
   try {
     const brokers = await startBrokers(peers);
@@ -53,13 +70,18 @@ export async function relay({ isQuick, say }: Settings): Promise<Report> {
       const direct = kinds.map(async ({ name, kind }) => startHop(peers, { name, kind, receivers, port: await freePort(), pids: [] }));
       const brokered = brokers.map((broker) => startHop(peers, { ...broker, receivers, pids: [broker.pid] }));
       const hops = await Promise.all([...direct, ...brokered]);
-      for (const hop of hops) await tryOut(hop, { receivers, bytes: 1_024, ...warmUp });
+      for (const hop of hops) await tryOut(hop, { receivers, bytes: 1_024, ...pace.warmUp });
       for (const size of SIZES) {
         say(`${size.bytes} B, receivers: ${receivers} ...`);
-        figures.push(...(await compare(hops, receivers, size, pace)));
+        figures.push(...(await compare(hops, { receivers, delayMs: 0, ...size }, pace)));
+      }
+      if (receivers === 1) {
+        say('one dict at a time ...');
+        figures.push(...(await compareLone(hops.filter(isDirect), pace)));
       }
       for (const hop of hops) await hop.stop();
     }
+    figures.push(...(await compareDelayed(peers, pace, say)));
     return { figures, skipped: peers.skipped };
   } finally {
     await peers.stop();
@@ -71,6 +93,27 @@ interface Broker {
   readonly kind: string;
   readonly port: number;
   readonly pid: number;
+}
+
+/** True for what is sent without a broker, by a program of the project itself. */
+function isDirect({ name }: Hop): boolean {
+  return KINDS.some((kind) => kind.name === name);
+}
+
+/** The hops to one receiver with a delay on the way. */
+async function compareDelayed(peers: Peers, pace: Pace, say: Settings['say']): Promise<Figure[]> {
+  say(`starting senders and receivers, ${DELAY_MS} ms apart ...`);
+  const hops = await Promise.all(
+    KINDS.map(async ({ name, kind }) => startHop(peers, { name, kind, receivers: 1, port: await freePort(), pids: [], delayMs: DELAY_MS })),
+  );
+  for (const hop of hops) await tryOut(hop, { receivers: 1, bytes: 1_024, ...pace.warmUp });
+  const figures: Figure[] = [];
+  for (const size of SIZES) {
+    say(`${size.bytes} B, delay: ${DELAY_MS} ms each way ...`);
+    figures.push(...(await compare(hops, { receivers: 1, delayMs: DELAY_MS, ...size }, pace)));
+  }
+  for (const hop of hops) await hop.stop();
+  return figures;
 }
 
 /** Starts the brokers that are installed. */
@@ -93,11 +136,14 @@ interface HopOptions {
   readonly port: number;
   /** The processes between sender and receivers. */
   readonly pids: readonly number[];
+  /** From sender to receivers, and back; it adds nothing to the processor time that is counted. Default 0. */
+  readonly delayMs?: number;
 }
 
-async function startHop(peers: Peers, { name, kind, receivers, port, pids }: HopOptions): Promise<Hop> {
+async function startHop(peers: Peers, { name, kind, receivers, port, pids, delayMs = 0 }: HopOptions): Promise<Hop> {
   const receiver = peers.fork('hop.ts', [kind, 'receive', String(port), String(receivers)]);
-  const ports = await ready(receiver, name);
+  const near = await ready(receiver, name);
+  const ports = delayMs === 0 ? near : await ready(peers.fork('delay.ts', [delayMs, ...near].map(String)), `the delay for ${name}`);
   const sender = peers.fork('hop.ts', [kind, 'send', String(port), ...ports.map(String)]);
   await ready(sender, name);
   return new Hop(name, { sender, receiver, pids: [...pids, sender.pid ?? 0, receiver.pid ?? 0] });
@@ -124,7 +170,7 @@ class Hop {
   readonly #pids: readonly number[];
   #sent = 0;
   #delivered = 0;
-  #onReport: () => void = () => undefined;
+  #onReport: (report: Delivered) => void = () => undefined;
   #onExit: () => void = () => undefined;
 
   constructor(
@@ -138,7 +184,7 @@ class Hop {
       if (!('delivered' in report)) return;
       this.#delivered = report.delivered;
       if (sender.connected) sender.send(report satisfies HopCommand);
-      this.#onReport();
+      this.#onReport(report);
     });
     for (const program of [sender, receiver]) {
       program.on('exit', () => {
@@ -169,6 +215,34 @@ class Hop {
     });
     const seconds = (performance.now() - start) / 1_000;
     return { perSecond: count / seconds, cpuUs: ((this.#cpuSeconds() - cpu) * 1e6) / (count * receivers) };
+  }
+
+  /** Sends so many dicts, each some time after the one before it has arrived; resolves to the microseconds from sending to arrival. */
+  async measureLone(count: number, bytes: number): Promise<readonly number[]> {
+    this.#receiver.send({ every: 1 } satisfies HopCommand);
+    this.#sent += count;
+    const latenciesUs = await new Promise<readonly number[]>((resolve, reject) => {
+      const fail = (): void => {
+        clearTimeout(stalled);
+        this.#sender.off('message', onMessage);
+        reject(new Error(`${this.name}: ${this.#sent - this.#delivered} lone dicts of ${bytes} B did not arrive`));
+      };
+      const stalled = setTimeout(fail, STALLED_MS);
+      const onMessage = (report: HopReport): void => {
+        if (!('latenciesUs' in report)) return;
+        clearTimeout(stalled);
+        this.#sender.off('message', onMessage);
+        resolve(report.latenciesUs);
+      };
+      this.#sender.on('message', onMessage);
+      this.#onExit = fail;
+      this.#onReport = () => {
+        stalled.refresh();
+      };
+      this.#sender.send({ lone: count, bytes } satisfies HopCommand);
+    });
+    this.#receiver.send({ every: REPORTED } satisfies HopCommand);
+    return latenciesUs;
   }
 
   async stop(): Promise<void> {
@@ -207,13 +281,14 @@ function countFor(perSecond: number, ms: number): number {
   return Math.max(1, Math.round((perSecond * ms) / 1_000 / REPORTED)) * REPORTED;
 }
 
+/** What is sent: dicts of a size, to so many receivers, with a delay in each direction. */
+interface Way extends Size {
+  readonly receivers: number;
+  readonly delayMs: number;
+}
+
 /** Measures the hops in turns. */
-async function compare(
-  hops: readonly Hop[],
-  receivers: number,
-  { bytes, aims }: Size,
-  { rounds, ms }: { readonly rounds: number; readonly ms: number },
-): Promise<Figure[]> {
+async function compare(hops: readonly Hop[], { receivers, delayMs, bytes, aims }: Way, { rounds, ms }: Pace): Promise<Figure[]> {
   const results = [];
   for (const hop of hops) {
     const perSecond = await tryOut(hop, { receivers, bytes, dicts: Infinity, ms: ms / 2 });
@@ -229,7 +304,8 @@ async function compare(
   const ours = speeds.find(({ name }) => name === OURS);
   const others = speeds.filter(({ name }) => name !== OURS);
   if (!ours) return [];
-  const group = `Dicts of ${bytes.toLocaleString('en')} B to ${receivers === 1 ? 'one receiver' : `${receivers} receivers`}`;
+  const delay = delayMs === 0 ? '' : `, ${delayMs} ms of delay each way`;
+  const group = `Dicts of ${bytes.toLocaleString('en')} B to ${receivers === 1 ? 'one receiver' : `${receivers} receivers`}${delay}`;
   const ratiosOf = (ratio: (other: (typeof speeds)[number]) => number, withAims: boolean): Ratio[] =>
     others.map((other) => ({ to: `x ${other.name}`, ratio: ratio(other), aim: withAims ? aims[other.name] : undefined }));
   return [
@@ -242,4 +318,27 @@ async function compare(
       ratios: ratiosOf(({ cpuUs }) => ours.cpuUs / cpuUs, false),
     },
   ];
+}
+
+/** Measures in turns how long a dict takes from the sender to the receiver if no other one is under way. */
+async function compareLone(hops: readonly Hop[], { rounds, lone }: Pace): Promise<Figure[]> {
+  const [{ bytes }] = SIZES;
+  const results = hops.map((hop) => ({ hop, latencies: [] as number[] }));
+  // The first round only compiles the way of a single dict.
+  for (let round = 0; round <= rounds; round++) {
+    for (const { hop, latencies } of results) {
+      const measured = await hop.measureLone(lone, bytes);
+      if (round > 0) latencies.push(...measured);
+    }
+  }
+  const ours = results.find(({ hop: { name } }) => name === OURS);
+  if (!ours) return [];
+  const others = results.filter((result) => result !== ours);
+  const figure = (what: string, valueOf: (latencies: readonly number[]) => number, aims: typeof LONE_AIMS): Figure => ({
+    ...{ group: `A lone dict of ${bytes} B to one receiver`, what, value: valueOf(ours.latencies), unit: 'µs from send to receive' },
+    ratios: others.map(({ hop: { name }, latencies }) => {
+      return { to: `x ${name}`, ratio: valueOf(ours.latencies) / valueOf(latencies), aim: aims[name] };
+    }),
+  });
+  return [figure('median', median, LONE_AIMS), figure('99th percentile', (latencies) => quantile(latencies, 0.99), {})];
 }

@@ -1,10 +1,31 @@
 /** What the benchmark and the programs at the ends of a hop say to each other through the IPC channel. */
 
-/** `{ count, bytes }` makes the sender send; `{ delivered }` says how many dicts all receivers have, since the start. */
-export type HopCommand = { readonly count: number; readonly bytes: number } | { readonly delivered: number };
+/**
+ * To the sender: `{ count, bytes }` makes it send as fast as it can, `{ lone, bytes }` makes it send so many dicts one at a time, and
+ * `{ delivered }` passes on the report of the receivers. To the receivers: `{ every }` makes them report after so many dicts.
+ */
+export type HopCommand =
+  | { readonly count: number; readonly bytes: number }
+  | { readonly lone: number; readonly bytes: number }
+  | { readonly every: number }
+  | Delivered;
 
-/** `{ ports }` says that a program is ready; `{ delivered }` comes after every {@link REPORTED} dicts. */
-export type HopReport = { readonly ports: readonly number[] } | { readonly delivered: number };
+/**
+ * `{ ports }` says that a program is ready, `{ delivered }` how many dicts all receivers have, and `{ latenciesUs }` how long each of the
+ * lone dicts took from the sender to the receiver.
+ */
+export type HopReport = { readonly ports: readonly number[] } | { readonly latenciesUs: readonly number[] } | Delivered;
+
+/** Dicts that all receivers have since the start, and when the last of them arrived, by {@link clockUs}. */
+export interface Delivered {
+  readonly delivered: number;
+  readonly atUs: number;
+}
 
 /** Receivers report when they have so many dicts more, so the count of a command is a multiple of it. */
 export const REPORTED = 128;
+
+/** Microseconds by a clock that all processes of this machine share. */
+export function clockUs(): number {
+  return Number(process.hrtime.bigint()) / 1_000;
+}

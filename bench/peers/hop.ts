@@ -3,9 +3,10 @@
  * then the ports of the receivers (`send`) or their number (`receive`). The benchmark commands it through the IPC channel.
  */
 import { EventEmitter, once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import { REPORTED } from './hop-messages.ts';
-import type { HopCommand, HopReport } from './hop-messages.ts';
+import { REPORTED, clockUs } from './hop-messages.ts';
+import type { Delivered, HopCommand, HopReport } from './hop-messages.ts';
 
 /** A dict as programs send it. */
 export interface HopDict {
@@ -27,6 +28,9 @@ export interface Hop {
 /** Dicts that were sent and are not reported as delivered: at most so many, so that no queue overflows. */
 const WINDOW = 2_048;
 
+/** Between two lone dicts, so that the answer to the first one is back, and nothing waits behind it. */
+const PAUSE_MS = 2;
+
 const HOPS: Readonly<Record<string, () => Promise<{ readonly hop: Hop }>>> = {
   relay: () => import('./hop-relay.ts'),
   xmlrpc: () => import('./hop-xmlrpc.ts'),
@@ -42,8 +46,12 @@ const report = (message: HopReport): void => {
 
 async function receive(hop: Hop, port: number, count: number): Promise<void> {
   let received = 0;
+  let every = REPORTED;
+  process.on('message', (command: HopCommand) => {
+    if ('every' in command) ({ every } = command);
+  });
   const onDict = (): void => {
-    if (++received % (REPORTED * count) === 0) report({ delivered: received / count });
+    if (++received % (every * count) === 0) report({ delivered: received / count, atUs: clockUs() });
   };
   report({ ports: await hop.receive({ count, port, onDict }) });
 }
@@ -51,7 +59,7 @@ async function receive(hop: Hop, port: number, count: number): Promise<void> {
 async function send(hop: Hop, port: number, receivers: readonly number[]): Promise<void> {
   const sendOne = await hop.send({ port, receivers });
   let [sent, delivered] = [0, 0];
-  const reports = new EventEmitter().setMaxListeners(0);
+  const reports = new EventEmitter<{ delivered: [Delivered] }>().setMaxListeners(0);
   const sendAll = async (count: number, bytes: number): Promise<void> => {
     const dict = dictOf(bytes);
     let left = count;
@@ -66,11 +74,25 @@ async function send(hop: Hop, port: number, receivers: readonly number[]): Promi
     };
     await Promise.all(Array.from({ length: hop.concurrency }, sender));
   };
+  const sendAlone = async (count: number, bytes: number): Promise<void> => {
+    const dict = dictOf(bytes);
+    const latenciesUs: number[] = [];
+    while (latenciesUs.length < count) {
+      await pause(PAUSE_MS);
+      const arrival = once(reports, 'delivered') as Promise<[Delivered]>;
+      const start = clockUs();
+      await sendOne({ ...dict, at: sent++ });
+      const [{ atUs }] = await arrival;
+      latenciesUs.push(atUs - start);
+    }
+    report({ latenciesUs });
+  };
   process.on('message', (command: HopCommand) => {
     if ('count' in command) void sendAll(command.count, command.bytes);
-    else {
+    else if ('lone' in command) void sendAlone(command.lone, command.bytes);
+    else if ('delivered' in command) {
       delivered = command.delivered;
-      reports.emit('delivered');
+      reports.emit('delivered', command);
     }
   });
   report({ ports: [] });
