@@ -1,4 +1,5 @@
 /** Waits until test relays are idle, or until a condition holds. */
+import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AppStatus } from '../app.ts';
 import { RelayError } from '../core/core.ts';
@@ -19,16 +20,39 @@ export function recheck(): void {
   for (const check of checks) check();
 }
 
+// A process that is always busy is not waited for without end.
+const MAX_BUSY = 5;
+
 /**
- * Resolves to the first result of `check` other than undefined; calls it now and whenever something happens. After `patienceMs` of real
- * time, rejects with a RelayError TIMEOUT of `text()`.
+ * Calls `onLate` once this process has been idle for `ms`, and again after each further `ms`, until the returned function is called. Time
+ * in which it works or waits for a processor does not count, up to five times `ms`, so a slow machine is not taken for a test that hangs.
+ */
+export function whenLate(ms: number, onLate: () => void): () => void {
+  let since = performance.eventLoopUtilization();
+  const look = (): void => {
+    const { idle, active } = performance.eventLoopUtilization(since);
+    if (idle >= ms || idle + active >= MAX_BUSY * ms) {
+      since = performance.eventLoopUtilization();
+      timer = setTimeout(look, ms);
+      onLate();
+    } else timer = setTimeout(look, Math.ceil(ms - idle));
+  };
+  let timer = setTimeout(look, ms);
+  return () => {
+    clearTimeout(timer);
+  };
+}
+
+/**
+ * Resolves to the first result of `check` other than undefined; calls it now and whenever something happens. After `patienceMs`, counted
+ * as in {@link whenLate}, rejects with a RelayError TIMEOUT of `text()`.
  */
 export async function until<T>(check: () => T | undefined, patienceMs: number, text: () => string): Promise<T> {
   const late = new AbortController();
-  const patience = setTimeout(() => {
+  const endWait = whenLate(patienceMs, () => {
     late.abort();
     recheck();
-  }, patienceMs);
+  });
   try {
     for (;;) {
       const found = check();
@@ -37,7 +61,7 @@ export async function until<T>(check: () => T | undefined, patienceMs: number, t
       await new Promise<void>((resolve) => waiting.add(resolve));
     }
   } finally {
-    clearTimeout(patience);
+    endWait();
   }
 }
 

@@ -22,7 +22,7 @@ import { MemoryServer } from './memory-server.ts';
 import { plain } from './plain.ts';
 import { makeTestDirectory } from './plugin-files.ts';
 import type { TestDirectory } from './plugin-files.ts';
-import { recheck, settled, until } from './quiet.ts';
+import { recheck, settled, until, whenLate } from './quiet.ts';
 import { TestClock } from './test-clock.ts';
 import type { TestCaller, TestCommand, TestFrame, TestRelay, TestRelayOptions, TestSubmission, TestWork } from './types.ts';
 
@@ -223,16 +223,16 @@ class MemoryRelay implements TestRelay {
   }
 
   async #inPatience<T>(answer: Promise<T>, late: () => string): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
+    let endWait = (): void => undefined;
     const ended = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
+      endWait = whenLate(this.#patienceMs, () => {
         reject(new RelayError('TIMEOUT', late()));
-      }, this.#patienceMs);
+      });
     });
     try {
       return await Promise.race([answer, ended]);
     } finally {
-      clearTimeout(timer);
+      endWait();
     }
   }
 
@@ -294,17 +294,16 @@ class MemoryRelay implements TestRelay {
   }
 
   /**
-   * Resolves as `work` does. Since the clock of the relay does not advance by itself, this lets its time limits expire if `work` takes
-   * long.
+   * Resolves as `work` does. Since the clock of the relay does not advance by itself, this lets its time limits expire if `work` hangs.
    */
   async #patiently<T>(work: Promise<T>): Promise<T> {
-    const late = setInterval(() => {
+    const endWait = whenLate(this.#patienceMs, () => {
       void this.clock.runOut();
-    }, this.#patienceMs);
+    });
     try {
       return await work;
     } finally {
-      clearInterval(late);
+      endWait();
     }
   }
 

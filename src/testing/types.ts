@@ -22,7 +22,8 @@ export interface TestRelayOptions {
   /** Default: the clock of the first of `peers`, or else a new one. */
   readonly clock?: TestClock | undefined;
   /**
-   * ms of real time after which a wait fails. Default 2,000: less than the timeouts of test runners, whose errors would not say why.
+   * ms of real time after which a wait fails; time in which the process is busy does not count, up to five times as much. Default 2,000:
+   * less than the timeouts of test runners, whose errors would not say why.
    */
   readonly patienceMs?: number | undefined;
 }

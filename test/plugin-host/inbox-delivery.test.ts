@@ -77,6 +77,24 @@ test('an interrupted message is delivered again before all others, and counted w
   t.is(inbox.interrupt(true), undefined, 'nothing is under way');
 });
 
+test('an interrupted delivery that fails late does not end the next delivery of its message', async (t) => {
+  const { inbox, begun, seen } = inboxOf();
+  inbox.take(messageOf('first'));
+  inbox.interrupt(true);
+  inbox.open();
+  begun[0]?.fail(new Error('the connection ended'));
+  await settled();
+  t.deepEqual(seen.matching('inbox.failed'), []);
+  t.like(inbox.interrupt(true), { deaths: 2 }, 'it is still under way');
+  inbox.open();
+  begun[1]?.finish();
+  await settled();
+  t.like(inbox.counters, { delivered: 0, failed: 0 });
+  begun[2]?.finish();
+  await settled();
+  t.like(inbox.counters, { delivered: 1, failed: 0, waiting: 0 });
+});
+
 test('a pause resolves when the delivery in progress has ended, and keeps new messages', async (t) => {
   const { inbox, begun } = inboxOf();
   inbox.take(messageOf(1));

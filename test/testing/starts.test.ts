@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import { Exposed, Injectable, Plugin, Satellite } from 'co2-relay';
 import { RelayError, createTestRelay } from 'co2-relay/testing';
@@ -115,6 +116,19 @@ test.serial('a plugins directory is loaded as at a normal start; if a plugin doe
   await relay.stop();
   const broken = createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': good, 'ham/eggs.ts': '\nconst a = ;' }) });
   t.regex((await rejects(t, broken, 'PLUGIN_REFUSED')).message, /^createTestRelay: ham\/eggs\.ts:2: /);
+});
+
+test.serial('a start that is busy for longer than patienceMs is not taken for one that hangs', async (t) => {
+  const patienceMs = 1_000;
+  @Satellite()
+  class Busy extends Plugin {
+    override async setup(): Promise<void> {
+      for (const end = performance.now() + 1.5 * patienceMs; performance.now() < end;) await nextTurn();
+    }
+  }
+  const relay = await createTestRelay({ plugins: [Busy], patienceMs });
+  t.deepEqual(relay.errors, []);
+  await relay.stop();
 });
 
 test.serial('classes are injected, and each relay has instances of its own', async (t) => {

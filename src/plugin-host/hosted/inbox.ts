@@ -185,7 +185,8 @@ export class Inbox {
     try {
       const isAgain = again?.redelivered === true || this.#durable?.mayHaveBeenDelivered === true;
       const result = this.#recipient.deliver(message, isAgain, now);
-      if (isPromise(result)) this.#wait(again ?? { message, deaths: 0, redelivered: false, cancelTimer: doNothing }, result);
+      // Each attempt is an object of its own, since the promise of an interrupted one may settle during the next.
+      if (isPromise(result)) this.#wait(attempt(message, again), result);
       else this.#countDelivered(message);
     } catch (error) {
       this.#countFailed(message, error);
@@ -379,6 +380,10 @@ export class Inbox {
     events.emit({ type: 'inbox.failed', plugin, satellite: this.name, id, reason });
     this.#durable?.settle();
   }
+}
+
+function attempt(message: Message, again: Delivery | undefined): Delivery {
+  return { message, deaths: again?.deaths ?? 0, redelivered: again?.redelivered ?? false, cancelTimer: doNothing };
 }
 
 function doNothing(): void {
