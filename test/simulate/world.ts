@@ -301,7 +301,7 @@ export class World {
     });
     const syncMs = 1 + this.#random.below(10);
     const isEarly = this.#options.overrides?.acknowledgesBeforeSync === true;
-    this.after(isEarly ? syncMs + 200 : syncMs, () => {
+    this.after(isEarly ? syncMs + 2000 : syncMs, () => {
       if (place.life === life && durability === 'synced') place.disk.sync();
       if (!isEarly) this.#deliver({ index, life }, { type: 'written', batch, numbers });
     });
