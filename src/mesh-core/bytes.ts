@@ -47,9 +47,11 @@ export class ByteWriter {
     return this.bytes(Buffer.from(text));
   }
 
-  /** A copy of what was written. */
+  /** A copy of what was written, in memory of its own: it may be kept, and would keep all of a shared piece of 8 KiB with it. */
   end(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#length));
+    const copy = Buffer.allocUnsafeSlow(this.#length);
+    this.#buffer.copy(copy, 0, 0, this.#length);
+    return copy;
   }
 
   #reserve(bytes: number): void {

@@ -1,5 +1,5 @@
 /** The cryptography of real nodes: SHA-256 and Ed25519 of node:crypto. */
-import { createHash, createPublicKey, sign, verify } from 'node:crypto';
+import { createPublicKey, hash, sign, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { Crypto, Signer } from './seal.ts';
 
@@ -11,7 +11,7 @@ const keys = new Map<string, KeyObject>();
 
 /** See the head of this file. */
 export const ed25519Crypto: Crypto = {
-  hash: (bytes) => createHash('sha256').update(bytes).digest(),
+  hash: (bytes) => hash('sha256', bytes, 'buffer'),
   verify: (publicKey, bytes, signature) => {
     try {
       return verify(null, bytes, keyOf(publicKey), signature);

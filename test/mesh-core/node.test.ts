@@ -1,7 +1,7 @@
 /** What users see of the mesh: messages reach every node over any path, wait for those that are away, and nothing is lost unsaid. */
 import test from 'ava';
 import { openStore, MemoryDisk } from '../../src/store/store.ts';
-import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE } from '../../src/mesh-core/mesh-core.ts';
+import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE } from '../../src/mesh-core/mesh-core.ts';
 import type { CustodyLimits, Effect, NodeEvent, Submission } from '../../src/mesh-core/mesh-core.ts';
 import { randomEdges } from '../simulate/chaos.ts';
 import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
@@ -314,5 +314,6 @@ test('a node works on the real store: what it accepted is there after a power fa
   disk.crash();
   const second = await start(2);
   t.is(second.node.status().durable, 1);
+  t.is(String(await second.store.get(TIME_TABLE, 'now')), '1001', 'the time goes on from there');
   await second.store.close();
 });

@@ -22,7 +22,7 @@ export interface RunResult {
 }
 
 const CALM_MS = 5000;
-const CHAOS_MS = 40_000;
+const CHAOS_MS = 30_000;
 // Connecting is tried every minute at the latest, and receipts are waited for up to 160 s.
 const HEAL_MS = 300_000;
 

@@ -56,13 +56,14 @@ interface Place {
 /** A connection between two nodes: its ends are a node and its number for the channel. */
 interface Channel {
   readonly ends: readonly [End, End];
-  isOpen: boolean;
 }
 
 interface End {
   readonly index: number;
   readonly number: number;
   readonly life: number;
+  /** False once this end has closed, or has heard that the other one has. What was sent before that still arrives. */
+  isOpen: boolean;
 }
 
 interface Scheduled {
@@ -73,6 +74,8 @@ interface Scheduled {
 
 // Events at one moment. Nodes that keep each other or themselves busy without end would hang the run.
 const SPINNING = 200_000;
+// Frames usually take up to this long.
+const USUAL_DELAY_MS = 6;
 
 export class World {
   now = 1_000_000;
@@ -163,7 +166,7 @@ export class World {
     this.note(`crash ${index}`);
     for (const channel of this.#channels.values()) {
       const at = channel.ends.findIndex((end) => end.index === index);
-      if (at !== -1 && channel.isOpen) this.#closeChannel(channel, at, 'connection reset', isNoticed);
+      if (at !== -1 && channel.ends[at]?.isOpen === true) this.#closeChannel(channel, at, 'connection reset', isNoticed);
     }
   }
 
@@ -193,7 +196,7 @@ export class World {
     for (const channel of this.#channels.values()) {
       const [a, b] = channel.ends;
       const isTheirs = (a.index === one && b.index === other) || (a.index === other && b.index === one);
-      if (!isTheirs || !channel.isOpen) continue;
+      if (!isTheirs || !a.isOpen || !b.isOpen) continue;
       this.#closeChannel(channel, 0, 'connection reset', true);
       this.#deliver(a, { type: 'closed', channel: a.number, reason: 'connection reset' });
     }
@@ -269,7 +272,7 @@ export class World {
         return;
       case 'close': {
         const channel = this.#channels.get(`${index}:${place.life}:${effect.channel}`);
-        if (channel?.isOpen === true) this.#closeChannel(channel, channel.ends[0].index === index ? 0 : 1, effect.reason, true);
+        if (channel) this.#closeChannel(channel, channel.ends[0].index === index ? 0 : 1, effect.reason, true);
         return;
       }
       case 'write':
@@ -298,7 +301,7 @@ export class World {
     });
     const syncMs = 1 + this.#random.below(10);
     const isEarly = this.#options.overrides?.acknowledgesBeforeSync === true;
-    this.after(isEarly ? syncMs + 200 : syncMs, () => {
+    this.after(isEarly ? syncMs + 2000 : syncMs, () => {
       if (place.life === life && durability === 'synced') place.disk.sync();
       if (!isEarly) this.#deliver({ index, life }, { type: 'written', batch, numbers });
     });
@@ -319,7 +322,7 @@ export class World {
 
   #delay(): number {
     const { reorder } = this.faults;
-    const usual = 1 + this.#random.below(1000) / 200;
+    const usual = 1 + (this.#random.below(1000) / 1000) * (USUAL_DELAY_MS - 1);
     return this.#happens(reorder) ? usual + this.#random.below(200) : usual;
   }
 
@@ -343,16 +346,16 @@ export class World {
       }
       this.#deliver({ index, life }, { type: 'connected', channel: number });
       const ends: [End, End] = [
-        { index, number, life },
-        { index: to, number: ++this.#lastChannel, life: target.life },
+        { index, number, life, isOpen: true },
+        { index: to, number: ++this.#lastChannel, life: target.life, isOpen: true },
       ];
-      const channel = { ends, isOpen: true };
+      const channel = { ends };
       for (const end of ends) this.#channels.set(`${end.index}:${end.life}:${end.number}`, channel);
       for (const [at, end] of ends.entries()) {
         const other = ends[1 - at];
         if (!other) continue;
         this.after(2 * delay, () => {
-          if (channel.isOpen && !this.#isCut(other.index, end.index)) this.#prove(end, other);
+          if (end.isOpen && other.isOpen && !this.#isCut(other.index, end.index)) this.#prove(end, other);
         });
       }
     });
@@ -367,7 +370,7 @@ export class World {
   #send(index: number, number: number, frame: Frame): void {
     const place = this.#place(index);
     const channel = this.#channels.get(`${index}:${place.life}:${number}`);
-    if (channel?.isOpen !== true) return;
+    if (!channel) return;
     this.frames++;
     const other = channel.ends[0].index === index && channel.ends[0].number === number ? channel.ends[1] : channel.ends[0];
     const copies = this.#happens(this.faults.duplicates) ? 2 : 1;
@@ -375,7 +378,7 @@ export class World {
       if (this.#isCut(index, other.index) || this.#happens(this.faults.loss)) continue;
       const sent = index === this.liar && this.#happens(this.faults.lies) ? this.#changed(frame) : frame;
       this.after(this.#delay(), () => {
-        if (channel.isOpen) this.#deliver(other, { type: 'frame', channel: other.number, frame: sent });
+        if (other.isOpen) this.#deliver(other, { type: 'frame', channel: other.number, frame: sent });
       });
     }
   }
@@ -397,11 +400,16 @@ export class World {
 
   /** One end closes; the other one hears of it if the network lets it. */
   #closeChannel(channel: Channel, at: number, reason: string, isNoticed: boolean): void {
-    channel.isOpen = false;
-    for (const end of channel.ends) this.#channels.delete(`${end.index}:${end.life}:${end.number}`);
     const [end, other] = [channel.ends[at], channel.ends[1 - at]];
-    if (!end || !other || !isNoticed || this.#isCut(end.index, other.index)) return;
-    this.after(this.#delay(), () => {
+    if (!end || !other) return;
+    end.isOpen = false;
+    this.#channels.delete(`${end.index}:${end.life}:${end.number}`);
+    if (!other.isOpen || !isNoticed || this.#isCut(end.index, other.index)) return;
+    // Behind what was sent before.
+    this.after(this.#delay() + USUAL_DELAY_MS, () => {
+      if (!other.isOpen) return;
+      other.isOpen = false;
+      this.#channels.delete(`${other.index}:${other.life}:${other.number}`);
       this.#deliver(other, { type: 'closed', channel: other.number, reason });
     });
   }
