@@ -8,8 +8,8 @@ import type { TargetFlags } from './target.ts';
 import { toTable } from './values.ts';
 
 const PEER_COLUMNS = [
-  ...['peer', 'state', 'session', 'trust', 'nick', 'node', 'down_ms', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped'],
-  ...['last_error', 'reason'],
+  ...['peer', 'state', 'down_ms', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped'],
+  ...['session', 'trust', 'nick', 'node', 'last_error', 'reason'],
 ];
 const KNOWN_COLUMNS = ['node', 'nick', 'trusted', 'approved', 'session', 'peers', 'since'];
 const PENDING_COLUMNS = ['node', 'nick', 'code', 'address'];
