@@ -20,14 +20,14 @@ const NODES = 100;
 const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const LOG = { ...SILENT, isDebugEnabled: () => false, isInfoEnabled: () => false };
 
-/** Takes half a minute, or a quarter of it with `isQuick`. */
+/** Takes a minute or two, or a quarter of it with `isQuick`. */
 export async function services({ isQuick, say }: Settings): Promise<Report> {
-  const count = isQuick ? 100_000 : 400_000;
+  const count = isQuick ? 50_000 : 100_000;
   const figures: Figure[] = [];
   for (const reactors of [1, 8]) {
     say(`${count} events to ${reactors} reactor${reactors === 1 ? '' : 's'}`);
     const [ours, plain]: [number[], number[]] = [[], []];
-    for (let round = 0; round < (isQuick ? 3 : 7); round++) {
+    for (let round = 0; round < (isQuick ? 3 : 5); round++) {
       ours.push(await perSecond(count, () => throughService(count, reactors)));
       plain.push(await perSecond(count, () => throughEmitters(count, reactors)));
     }
@@ -40,7 +40,7 @@ export async function services({ isQuick, say }: Settings): Promise<Report> {
   say('a reactor that hangs, beside one that does not');
   const alone: number[] = [];
   const beside: number[] = [];
-  for (let round = 0; round < (isQuick ? 3 : 7); round++) {
+  for (let round = 0; round < (isQuick ? 3 : 5); round++) {
     alone.push(await perSecond(count, () => throughService(count, 1)));
     beside.push(await perSecond(count, () => throughService(count, 1, true)));
   }
