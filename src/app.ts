@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { configuredTokens, relayTokens } from './access/access.ts';
+import { makeCapabilities } from './capabilities.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
@@ -20,7 +21,6 @@ import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
-import { Recordings, addRecordingMethods } from './recordings/recordings.ts';
 import {
   CustomEndpoint,
   OwnIdentity,
@@ -43,13 +43,13 @@ import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
-import { Services, addServiceMethods } from './services/services.ts';
+import type { Services } from './services/services.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { Work, WorkBodies, addWorkMethods, checkWorkPrograms, pluginExecutor, workOnWire } from './work/work.ts';
+import { checkWorkPrograms, workOnWire } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -171,8 +171,6 @@ const LIVE: ReadonlySet<string> = new Set(
 
 // The test kit runs no programs, which would need a server.
 const NO_BYTES = Buffer.alloc(0);
-// Many units are read.
-const WORK_TIMEOUT_MS = 60_000;
 // Plugins, programs and drains have time limits of their own; this one ends a host that hangs.
 const PLUGINS_TIMEOUT_MS = 15 * 60_000;
 
@@ -337,24 +335,10 @@ function makeParts(
     ...{ dispatcher, router, rejections, satellites, mesh, peering, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock },
     ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
-  const work = new Work({
-    ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
-    ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
-    offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
+  const capabilities = makeCapabilities({
+    ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
   });
-  events.subscribe(work.refresh, ['plugin.state']);
-  const isAdmin = dispatcher.isAdmin.bind(dispatcher);
-  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
-  const recordings = new Recordings({
-    ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
-    ...{ settings: options.recordings, limits: options.recordingLimits, plugins: pluginHost },
-    send: (recording, dict) => router.send(recording, dict),
-  });
-  events.subscribe(recordings.recorder.refresh, ['plugin.state']);
-  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, date });
-  const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
-  events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
-  addServiceMethods(dispatcher.registry, services, clock);
+  const { work, services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -377,16 +361,15 @@ function makeParts(
     http: http.status(),
   });
   const health = healthOf(status, () => self().hostId);
-  const bodies = { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder };
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
-    new HttpServer({ options, dispatcher, addresses, about, health, ...bodies, tokens, logs, clock, date });
+    new HttpServer({ options, dispatcher, addresses, about, health, ...capabilities.bodies, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work, recordings, services, recentLogs, ownMesh },
+    ...{ http, customEndpoint, programServer, status, capabilities, recentLogs, ownMesh },
   };
 }
 
@@ -432,7 +415,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
   const { events, identity, port, pluginHost, relayPlugins, satellites, router } = parts;
-  const { http, customEndpoint, programServer, work, recordings, services, recentLogs, ownMesh } = parts;
+  const { http, customEndpoint, programServer, capabilities, recentLogs, ownMesh } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -493,10 +476,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     startTimeoutMs: PLUGINS_TIMEOUT_MS,
     stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
-  // After the plugins that do it, and stopped before them.
-  await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
-  await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
-  await steps.start(services.step);
+  await capabilities.start(steps);
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

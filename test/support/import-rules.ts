@@ -55,7 +55,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   http: [...FLOW, 'relay'],
   metrics: [...FLOW, ...PARTS, 'relay'],
   config: BELOW_APP.filter((directory) => directory !== 'config'),
-  app: BELOW_APP,
+  capabilities: BELOW_APP,
+  app: [...BELOW_APP, 'capabilities'],
   'create-relay': [...BELOW_APP, 'app'],
   // The relay's side of the protocol for programs, built from parts of a relay.
   'check-plugin': [...FLOW, 'plugin-host', 'plugin-host/programs', 'relay', 'services', 'http'],
@@ -68,6 +69,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
 /** Public files that are not named `src/<directory>/<directory>.ts`. */
 const PUBLIC_FILES: Readonly<Record<string, string>> = {
   loader: 'src/loader/loader.mjs',
+  capabilities: 'src/capabilities.ts',
   app: 'src/app.ts',
   'create-relay': 'src/create-relay.ts',
 };

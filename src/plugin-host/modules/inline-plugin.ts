@@ -126,8 +126,7 @@ export class InlinePlugin implements HostedPlugin {
 
   get status(): PluginStatus {
     return {
-      ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
-      version: this.#version?.stated.version,
+      ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file, version: this.#version?.stated.version },
       ...{ kept: retainedVersions(this.#files), notReloaded: this.#stale, held: this.#parts.watchdog.of(this.name).held },
       ...{ restarts: this.#restarts, lastError: this.#lastError, reloadError: this.#isRunning ? this.#reloadError : undefined },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
