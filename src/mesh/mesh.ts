@@ -109,7 +109,13 @@ export class Mesh {
     const transport = this.#parts.transport(address, peer);
     const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log });
     const link = new Link({ role: 'peer', name, source: outbox, transport, options, clock, random, events, log });
-    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, retriedAt: -Infinity, reachedAt: -Infinity, isOneWayLogged: false };
+    return {
+      ...{ address, outbox, link, transport, options: peer },
+      isHeard: false,
+      retriedAt: -Infinity,
+      reachedAt: -Infinity,
+      isOneWayLogged: false,
+    };
   }
 
   /** Adds a peer, unless it is there already. Its name is resolved when there is something to send. */
@@ -206,7 +212,7 @@ export class Mesh {
     }
     const targets = this.#unpassed(message);
     if (targets.length === 0) return 0;
-    const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1 };
+    const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
     for (const { outbox, link, options } of targets) {
       outbox.push(options.send === undefined ? forward : new Notification(message, { ...common, writing: options.send }));
