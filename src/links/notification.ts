@@ -6,8 +6,8 @@ import { heldBytes } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
 import type { Message } from '../message/message.ts';
 import type { Sendable } from '../values/values.ts';
-import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
-import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
+import { keptValues, serialiseCall, serialiseNotify } from '../xmlrpc/xmlrpc.ts';
+import type { RelayMembers, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 import type { Outgoing } from './outbox.ts';
 
 export interface NotificationParts {
@@ -17,7 +17,9 @@ export interface NotificationParts {
   /** `hops` of the stamp: how often the recipient may still forward it. */
   readonly hops: number;
   /** Members besides `host_id` and `co2`. */
-  readonly own?: Readonly<Record<string, Sendable>> | undefined;
+  readonly own?: RelayMembers | undefined;
+  /** True for one that several recipients get: its bytes are kept for a moment. Default false. */
+  readonly isShared?: boolean | undefined;
   /** How the dict is written from its values, for a server that reads something special. Default: every scalar keeps its text. */
   readonly writing?: WriteOptions | undefined;
 }
@@ -47,6 +49,7 @@ export class Notification implements Outgoing {
   /** The serialized call `notify(dict)` with its present age. Throws a RelayError if the server cannot be sent this dict. */
   body(): Buffer {
     const age = this.#age();
+    if (this.parts.isShared !== true) return this.#write(age);
     const written = this.#written?.body.deref();
     if (written && this.#written && age - this.#written.age < SAME_AGE_MS) return written;
     const body = this.#write(age);
@@ -62,7 +65,7 @@ export class Notification implements Outgoing {
   #write(age: number): Buffer {
     const { message, parts } = this;
     const own = { host_id: message.hostId, ...parts.own, co2: this.#stamp(age) };
-    if (parts.writing === undefined) return serialiseMembersCall('notify', keptMembers(message), own);
+    if (parts.writing === undefined) return serialiseNotify(message, own);
     return serialiseCall(
       'notify',
       [new Map([...keptValues(message, { i8: parts.writing.i8 ?? false, nonFinite: true }), ...Object.entries(own)])],

@@ -216,7 +216,7 @@ export class Mesh {
     }
     const targets = this.#unpassed(message);
     if (targets.length === 0) return 0;
-    const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1 };
+    const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
     for (const { outbox, link, options } of targets) {
       outbox.push(options.send === undefined ? forward : new Notification(message, { ...common, writing: options.send }));

@@ -42,6 +42,11 @@ export interface Message {
    */
   readonly payload: Buffer;
   /**
+   * True if this relay wrote the payload, without any member that each relay sets itself: it is forwarded without being read again. Default
+   * false.
+   */
+  readonly isOwnWriting?: boolean | undefined;
+  /**
    * The dict as satellites see it, `host_id` and `client_address` set. A cached view: the garbage collector may drop it while the message
    * waits, and the next call decodes `payload` again.
    */

@@ -4,9 +4,9 @@ import { HOP_LIMIT } from '../message/message.ts';
 import { RelayError, clean, randomHex } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
-import type { Dict, Frozen } from '../values/values.ts';
+import type { Dict, Frozen, Sendable } from '../values/values.ts';
 import type { Identity, Message } from '../message/message.ts';
-import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
+import { SET_BY_RELAYS, parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { Ingress } from './origin-check.ts';
@@ -68,11 +68,23 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   };
 }
 
+/** A dict as XML in memory of its own. */
+export interface Written {
+  readonly source: Buffer;
+  /** True if this relay wrote it, and not a program. */
+  readonly isOwnWriting: boolean;
+}
+
+/** Writes the dict of a local satellite. Throws a RelayError with the path of a value that cannot be sent. */
+export function writtenHere(dict: Sendable): Written {
+  return { source: serialiseStructBytes(dict, { nil: true, i8: true }), isOwnWriting: true };
+}
+
 /**
- * The message of a dict, as XML, that a local satellite sends; this relay sets its `host_id` and `co2`. Throws a RelayError if no receiver
- * could read it, or if it has no `data`.
+ * The message of a dict that a local satellite sends; this relay sets its `host_id` and `co2`. Throws a RelayError if no receiver could
+ * read it, or if it has no `data`.
  */
-export function messageFromSatellite(source: Buffer, self: Identity, mint: Minter): Message {
+export function messageFromSatellite({ source, isOwnWriting }: Written, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
   // Parsed now, so that the sender learns about a dict that no receiver could read.
   const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
@@ -86,6 +98,7 @@ export function messageFromSatellite(source: Buffer, self: Identity, mint: Minte
     hostId: self.hostId,
     clientAddress,
     payload: source,
+    isOwnWriting: isOwnWriting && !SET_BY_RELAYS.some((name) => name in dict),
     frozen: viewOf(source, dict, self.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: 'local',
@@ -100,7 +113,7 @@ export function restoreMessage(stored: Omit<Message, 'frozen'>): Message {
 
 /** The message with other contents, but the same `host_id`, `client_address` and stamp. */
 export function withContents(message: Message, { source, dict }: { readonly source: Buffer; readonly dict: Dict }): Message {
-  return { ...message, payload: source, frozen: viewOf(source, dict, message.hostId, message.clientAddress) };
+  return { ...message, payload: source, isOwnWriting: false, frozen: viewOf(source, dict, message.hostId, message.clientAddress) };
 }
 
 /** The XML of the dict as its caller wrote it, or serialized again if that is unknown. */

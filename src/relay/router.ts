@@ -9,13 +9,21 @@ import type { Caller } from '../rpc/rpc.ts';
 import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import { Duplicates } from './duplicates.ts';
 import type { DuplicateEntry } from './duplicates.ts';
 import { HookChain, submitterOf } from './hook-chain.ts';
 import type { Outcome, Submitter } from './hook-chain.ts';
-import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './ingress.ts';
-import type { Minter } from './ingress.ts';
+import {
+  claimedId,
+  clientIngress,
+  describeMessage,
+  makeMinter,
+  messageFromCaller,
+  messageFromSatellite,
+  sourceOf,
+  writtenHere,
+} from './ingress.ts';
+import type { Minter, Written } from './ingress.ts';
 import type { MessageEvent } from './message-events.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { RejectionLog } from './rejection-log.ts';
@@ -118,18 +126,18 @@ export class Router {
    * satellite receives it and `durable` is not false.
    */
   send(satellite: string, dict: Sendable, { durable = true }: SendOptions = {}): Promise<string> {
-    return this.#send({ local: satellite, isDurable: durable }, () => serialiseStructBytes(dict, { nil: true, i8: true }));
+    return this.#send({ local: satellite, isDurable: durable }, () => writtenHere(dict));
   }
 
   /** Sends a dict that a program of this name submitted, with the XML that it wrote. */
   sendAsWritten(satellite: string, dict: Dict, caller: Caller, { durable = true }: SendOptions = {}): Promise<string> {
-    return this.#send({ local: satellite, isDurable: durable }, () => sourceOf(dict, caller));
+    return this.#send({ local: satellite, isDurable: durable }, () => ({ source: sourceOf(dict, caller), isOwnWriting: false }));
   }
 
   /** The message that remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
   goodbye(): Message {
     const self = this.#dependencies.self();
-    return messageFromSatellite(serialiseStructBytes({ data: { goodbye: self.hostId } }), self, this.#mint);
+    return messageFromSatellite(writtenHere({ data: { goodbye: self.hostId } }), self, this.#mint);
   }
 
   /** The host_id by which a satellite registers or leaves; undefined if it claims none. Throws a RelayError ORIGIN_REFUSED. */
@@ -147,11 +155,11 @@ export class Router {
     return rejections.recording(caller, claimedId(dict), () => messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId));
   }
 
-  #send(sender: Sender & { readonly local: string }, write: () => Buffer): Promise<string> {
+  #send(sender: Sender & { readonly local: string }, write: () => Written): Promise<string> {
     return Promise.resolve().then(() => {
-      const source = write();
-      this.#requireSize(source);
-      const message = messageFromSatellite(source, this.#dependencies.self(), this.#mint);
+      const written = write();
+      this.#requireSize(written.source);
+      const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint);
       const entry = this.#duplicates.noteSent(message);
       return this.#throughHooks({ message, entry, from: { kind: 'satellite', name: sender.local } }, (outcome) => {
         const stored = this.#storeAndDeliver(outcome, sender);

@@ -206,8 +206,13 @@ export class Dispatcher {
 
   /** Runs one of several calls of a request: it must not hold calls itself. Throws like {@link call}. */
   async callNested(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
+    return this.callNestedAtOnce(name, params, caller);
+  }
+
+  /** Like {@link callNested}, but without a promise if the method returns none. */
+  callNestedAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable> {
     refuseNesting(name);
-    if (this.registry.has(name)) return this.call(name, params, caller);
+    if (this.registry.has(name)) return this.callAtOnce(name, params, caller);
     this.#limits.take(caller);
     // A search for a similar name for each call of a large batch would delay everybody.
     throw this.registry.noSuchMethod(name, false);

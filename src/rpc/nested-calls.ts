@@ -1,9 +1,9 @@
 /** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is charged, authorized and answered by itself. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Attempt, dictOf, isDict } from '../values/values.ts';
-import { ERRORS, RelayError } from '../core/core.ts';
+import { ERRORS, RelayError, isPromise } from '../core/core.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import type { FaultAnswer } from '../core/core.ts';
+import type { FaultAnswer, MaybePromise } from '../core/core.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import type { MethodRegistry } from './method-registry.ts';
@@ -19,7 +19,8 @@ const LATER: ReadonlySet<unknown> = new Set(
 
 /** Runs an inner call like an outer one. */
 interface NestedCalls {
-  callNested(name: string, params: readonly Value[], caller: Caller): Promise<Sendable>;
+  /** Without a promise if the method returns none. */
+  callNestedAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable>;
   faultFor(error: unknown, name: string): FaultAnswer;
 }
 
@@ -52,7 +53,7 @@ export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls, max
 async function methodCall(calls: NestedCalls, dict: Dict, caller: Caller): Promise<Sendable> {
   const name = dict.method_name;
   if (typeof name !== 'string') throw new RelayError('INVALID_PARAMS', 'method_call needs a member method_name, a string');
-  return calls.callNested(name, [dict], caller);
+  return calls.callNestedAtOnce(name, [dict], caller);
 }
 
 async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller, max: number): Promise<Sendable> {
@@ -70,23 +71,28 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
     }
     // A peer sends a temporarily refused dict again. Accepting the dicts after it now would change their order.
     const isDictOfPeer = caller.isPeer && isDict(element) && element.methodName === 'notify';
-    const result: Sendable = (isDictOfPeer ? later : undefined) ?? (await oneOf(calls, element, caller));
+    const answer = (isDictOfPeer ? later : undefined) ?? oneOf(calls, element, caller);
+    // Most calls of a large batch are dicts, which are accepted at once.
+    const result: Sendable = isPromise(answer) ? await answer : answer;
     if (isDictOfPeer && isLater(result)) later = result;
     results.push(result);
   }
   return results;
 }
 
-async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promise<Sendable> {
+/** The result of one call, or its fault; never throws, and never rejects. */
+function oneOf(calls: NestedCalls, element: Value, caller: Caller): MaybePromise<Sendable> {
   let name = 'system.multicall';
+  const faultOf = (error: unknown): Dict => faultStruct(calls, error, name);
+  // A result that cannot be written fails its own element, not all of them.
+  const attemptOf = (result: Sendable): Sendable => new Attempt([result], faultOf);
   try {
     const inner = innerCall(element);
     name = inner.name;
-    const result = await calls.callNested(name, inner.params, caller);
-    // A result that cannot be written fails its own element, not all of them.
-    return new Attempt([result], (error) => faultStruct(calls, error, name));
+    const result = calls.callNestedAtOnce(name, inner.params, caller);
+    return isPromise(result) ? result.then(attemptOf, faultOf) : attemptOf(result);
   } catch (error) {
-    return faultStruct(calls, error, name);
+    return faultOf(error);
   }
 }
 

@@ -230,7 +230,7 @@ export class Satellites {
     const { clientAddress, hopsLeft } = message;
     const own = { client_address: [...clientAddress] };
     // Delivery to a satellite is not a hop, since it never forwards.
-    const notification = new Notification(message, { by: this.#hostId, clock, hops: hopsLeft, own });
+    const notification = new Notification(message, { by: this.#hostId, clock, hops: hopsLeft, own, isShared: this.#remotes.size > 1 });
     let recipients = 0;
     for (const remote of this.#remotes.values()) {
       if (remote.id === except) continue;

@@ -4,7 +4,8 @@
  */
 export { DEFAULT_LIMITS, completeLimits } from './options.ts';
 export type { Leniency, ParseOptions, WriteOptions, XmlRpcLimits } from './options.ts';
-export { keptMembers, keptValues } from './message-members.ts';
+export { SET_BY_RELAYS, keptValues, serialiseNotify } from './message-members.ts';
+export type { RelayMembers } from './message-members.ts';
 export { canonicalMembers, parseCall, parseCallInSlices, parseResponse, parseResponseInSlices, parseStruct } from './read/messages.ts';
 export type { Extensions, ParsedCall, ParsedResponse } from './read/messages.ts';
 export {

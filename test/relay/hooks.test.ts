@@ -6,6 +6,7 @@ import type { Clock } from '../../src/core/core.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import { Hook } from '../../src/plugin-host/hooks/hook.ts';
 import type { HookContext } from '../../src/plugin/relay-plugin.ts';
+import { parseCall, serialiseNotify } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { SELF, callerOf, makeHeart, received } from './heart.ts';
@@ -74,6 +75,14 @@ test('at delivery, local satellites get the result of all hooks in turn; peers g
   t.deepEqual(kit.forwarded().map(data), [1]);
   t.like(kit.heart.forwarded[0], { id: 'far.1', hopsLeft: 14 });
   t.like(kit.counters, { transformed: 2, passed: 1 });
+});
+
+test('what a satellite here sent is forwarded as a hook changed it, with the members that this relay sets', async (t) => {
+  const kit = hooked({ onForward: [(dict) => changed(dict, { data: 'seen', host_id: 'forged@10.0.0.1:1', co2: { by: 'me' } })] });
+  await kit.router.send('ham.spam.Spam', { data: 1 });
+  const body = serialiseNotify(kit.heart.forwarded[0]!, { host_id: SELF });
+  const [dict] = parseCall(body).params as readonly [Dict];
+  t.deepEqual({ ...dict }, { data: 'seen', host_id: SELF });
 });
 
 test('the context of a hook says where the dict is, who sent and who submitted it, and where it goes', async (t) => {

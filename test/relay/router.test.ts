@@ -2,7 +2,7 @@
 import test from 'ava';
 import { Double, dictOf, shareDict } from '../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
-import { parseCall, parseStruct, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, parseStruct, serialiseCall, serialiseNotify } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Caller } from '../../src/rpc/rpc.ts';
 import { startRelay } from '../support/relays.ts';
 import { DATA, SELF, callerOf, local, makeHeart, received } from './heart.ts';
@@ -123,6 +123,18 @@ test('the co2 key of a satellite here is not believed either', async (t) => {
   t.deepEqual(Object.keys(dict).sort(), ['client_address', 'data', 'host_id']);
   t.is(dict.host_id, SELF);
   t.deepEqual(dict.client_address, ['192.0.2.1', 2004]);
+});
+
+test('what a satellite here sends is forwarded with the members that this relay sets, once each', async (t) => {
+  const heart = makeHeart();
+  const own = { host_id: SELF, co2: { id: 'new' } };
+  const forwarded = async (dict: Readonly<Record<string, Sendable>>): Promise<string> => {
+    await heart.router.send('ham.spam.Spam', dict);
+    return serialiseNotify(heart.forwarded.at(-1)!, own).toString();
+  };
+  const expected = serialiseCall('notify', [{ data: [1, new Double(2)], ...own }]).toString();
+  t.is(await forwarded({ data: [1, new Double(2)] }), expected);
+  t.is(await forwarded({ data: [1, new Double(2)], host_id: 'forged@10.0.0.1:1', client_address: 'forged', co2: STAMP }), expected);
 });
 
 test('a peer whose stamp is damaged or lies about its last hop delivers nothing', async (t) => {

@@ -3,7 +3,7 @@ import test from 'ava';
 import { Dispatcher } from '../../src/rpc/rpc.ts';
 import { MethodRegistry } from '../../src/rpc/method-registry.ts';
 import type { Method } from '../../src/rpc/method-registry.ts';
-import { OwnIds, SeenIds } from '../../src/relay/duplicates.ts';
+import { OwnIds, PeerIds, SeenIds } from '../../src/relay/duplicates.ts';
 import { dictOf } from '../../src/values/values.ts';
 import { callerOf, makeHeart } from '../relay/heart.ts';
 import { rejects } from '../support/relay-error.ts';
@@ -130,4 +130,56 @@ test('ids that this relay made are known by number and host_id, the last ones on
   own.remove({ hostId: 'h', id: 'abc.14' });
   t.false(own.has('h', 'abc.14'));
   t.true(own.has('h', 'abc.13'));
+});
+
+test('ids of other relays are known by host_id, start and number, in any order and spelling', (t) => {
+  const seen = new PeerIds();
+  const ids = ['abc.1', 'abc.zz', 'abd.2', 'no number', 'abc.01', 'abc.', '.1', 'abc.1.2', 'abc.zzzzzzzzzzzzzzzz', 'abc.Z', '7'];
+  const known = (hostId: string, all: readonly string[]): readonly string[] => all.filter((id) => seen.has(hostId, id));
+  t.deepEqual(known('h', ids), []);
+  for (const [index, id] of ids.entries()) {
+    seen.add('h', id);
+    t.deepEqual(known('h', ids), ids.slice(0, index + 1));
+  }
+  t.deepEqual(known('other', ids), [], 'nobody may claim an id of another host_id');
+  t.deepEqual(known('h', ['abc.2', 'abc.zy', 'abd.1', 'abe.1', 'abc.0', 'abc.1 ', '1', '8']), []);
+  for (const id of ['abc.1', 'no number', '7']) seen.remove('h', id);
+  t.deepEqual(
+    known('h', ids),
+    ids.slice(1).filter((id) => id !== 'no number' && id !== '7'),
+  );
+});
+
+test('of the ids of other relays, the last fifty thousand are known, however many relays they are of', (t) => {
+  for (const relays of [1, 3, 2_000]) {
+    const seen = new PeerIds();
+    // Twice as many as are kept, and each id after one that is newer.
+    const ids = Array.from({ length: 110_000 }, (_, index) => `${index % relays}.${(1 + (Math.floor(index / relays) ^ 1)).toString(36)}`);
+    for (const id of ids) {
+      if (seen.has('h', id)) t.fail(`${id} is new`);
+      seen.add('h', id);
+    }
+    const forgotten = ids.slice(-50_000).filter((id) => !seen.has('h', id));
+    t.deepEqual(forgotten, [], `${relays} relays`);
+  }
+});
+
+test('a relay whose numbers begin far ahead or come late is known all the same', (t) => {
+  const seen = new PeerIds();
+  const far = (36 ** 9).toString(36);
+  for (const id of ['abc.5', `abc.${far}`, 'abc.6']) {
+    t.false(seen.has('h', id));
+    seen.add('h', id);
+    t.true(seen.has('h', id));
+  }
+  t.false(seen.has('h', 'abc.7'));
+});
+
+test('relays that have been silent for long make room for others', (t) => {
+  const seen = new PeerIds();
+  for (let relay = 0; relay < 600; relay++) seen.add('h', `${relay}.1`);
+  t.true(seen.has('h', '0.1'));
+  for (let number = 1; number <= 110_000; number++) seen.add('other', `busy.${number.toString(36)}`);
+  t.false(seen.has('h', '0.1'));
+  t.true(seen.has('other', `busy.${(110_000).toString(36)}`));
 });

@@ -3,6 +3,7 @@ import { inspect, isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
 import { RelayError } from '../../src/core/core.ts';
+import type { Message } from '../../src/message/message.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { Sendable } from '../../src/values/values.ts';
 import {
@@ -13,8 +14,10 @@ import {
   parseStruct,
   serialiseCall,
   serialiseFault,
+  serialiseNotify,
   serialiseResponse,
   serialiseStruct,
+  serialiseStructBytes,
 } from '../../src/xmlrpc/xmlrpc.ts';
 import { firstRun, learnRun, recallRun } from '../../src/xmlrpc/read/markup-runs.ts';
 import type { Scalar } from '../../src/xmlrpc/read/markup-runs.ts';
@@ -27,6 +30,11 @@ import { Random } from '../fuzz/random.ts';
 import { anySent, text, usualCall } from './arbitraries.ts';
 import { ALL } from './table/rows.ts';
 import { refusalOf, structText } from './wire.ts';
+
+const MESSAGE: Omit<Message, 'payload'> = {
+  ...{ id: '1', hostId: 'a@192.0.2.1:2004', clientAddress: ['192.0.2.1', 2004], destination: 'all', hopsLeft: 16, ageMs: 0 },
+  ...{ arrivedAt: 0, via: [], verdict: 'local', frozen: () => ({ dict: dictOf([]), holders: undefined }) },
+};
 
 /** Replaces ava's deepEqual, which takes a dict with a large member `length` for an array. */
 function isSame(found: unknown, expected: unknown): void {
@@ -53,6 +61,17 @@ test('written structs are canonical: reading their members returns the same byte
       t.is(structText(canonicalMembers(struct)), struct);
     }),
     { numRuns: 300 },
+  );
+});
+
+test('a dict that this relay wrote is forwarded in the same bytes as one that it reads again', (t) => {
+  fc.assert(
+    fc.property(anySent, anySent, ({ sent }, { sent: other }) => {
+      const message = { ...MESSAGE, payload: serialiseStructBytes({ data: sent, 'ö<': other }, { nil: true, i8: true }) };
+      const own = { host_id: 'a@192.0.2.1:2004', co2: { id: '1', via: [] } };
+      t.deepEqual(serialiseNotify({ ...message, isOwnWriting: true }, own), serialiseNotify(message, own));
+    }),
+    { numRuns: 200 },
   );
 });
 

@@ -3,8 +3,8 @@ import { clean, reasonOf, RelayError } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import { hopsOf } from '../../message/message.ts';
 import type { Message } from '../../message/message.ts';
-import type { Sendable, Value } from '../../values/values.ts';
-import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../../xmlrpc/xmlrpc.ts';
+import type { Value } from '../../values/values.ts';
+import { keptValues, serialiseCall, serialiseNotify } from '../../xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import type { Recipient } from '../hosted/hosted.ts';
 import { DEATH_MS } from './transport.ts';
@@ -68,7 +68,7 @@ export function extensionIn(message: Message, now: number): string | undefined {
 /** The call that delivers `message` at `now` (the relay's clock). */
 export function notificationOf(message: Message, now: number, redelivered: boolean): ProgramRequest {
   const { id, ageMs, arrivedAt, hostId, clientAddress, verdict } = message;
-  const own: Readonly<Record<string, Sendable>> = {
+  const own = {
     host_id: hostId,
     client_address: clientAddress,
     co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict },
@@ -76,7 +76,7 @@ export function notificationOf(message: Message, now: number, redelivered: boole
   return {
     method: 'notify',
     body: (writing) => {
-      if (writing === undefined) return serialiseMembersCall('notify', keptMembers(message), own);
+      if (writing === undefined) return serialiseNotify(message, own);
       const values = keptValues(message, { i8: writing.i8 === true, nonFinite: true });
       return serialiseCall('notify', [new Map([...values, ...Object.entries(own)])], writing);
     },

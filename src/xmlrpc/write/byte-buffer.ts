@@ -74,6 +74,12 @@ export class ByteBuffer {
     this.at += this.bytes.write(text, this.at, 'utf8');
   }
 
+  /** Writes bytes of `source` and reserves the space itself. */
+  raw(source: Buffer, from: number, to: number): void {
+    this.reserve(to - from);
+    this.at += source.copy(this.bytes, this.at, from, to);
+  }
+
   /** Writes a 32-bit integer as decimal digits; the caller has reserved 11 bytes. */
   int32(value: number): void {
     const { bytes } = this;

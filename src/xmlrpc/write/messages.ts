@@ -26,14 +26,18 @@ const RESPONSE_END = tagOf('</param></params></methodResponse>');
 const FAULT = tagOf(`${DECLARATION}<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>`);
 const FAULT_STRING = tagOf('</int></value></member><member><name>faultString</name><value><string>');
 const FAULT_END = tagOf('</string></value></member></struct></value></fault></methodResponse>');
-const ONE_PARAM_END = '</param></params></methodCall>';
-const MULTICALL_HEAD = `${DECLARATION}<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>`;
+const ONE_PARAM_END = Buffer.from('</param></params></methodCall>');
+const MULTICALL_HEAD = Buffer.from(
+  `${DECLARATION}<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>`,
+);
 const MULTICALL_END = '</data></array></value></member></struct></value>';
-const MULTICALL_TAIL = '</data></array></value></param></params></methodCall>';
+const MULTICALL_TAIL = Buffer.from('</data></array></value></param></params></methodCall>');
 const STRUCT = tagOf('<value><struct>');
 const STRUCT_END = tagOf('</struct></value>');
 const MEMBER_END = tagOf('</member>');
-const VALUE = '<value>'.length;
+const VALUE_START = tagOf('<value>');
+const VALUE = VALUE_START.length;
+const LAST_MEMBER_END = '</member></struct>'.length;
 const STRUCT_START = Buffer.from('<struct>');
 // The longest 32-bit integer.
 const INT_BYTES = 11;
@@ -87,18 +91,52 @@ export function serialiseMembersCall(
   });
 }
 
+/**
+ * The body of a call with one struct: that of {@link serialiseStructBytes}, which has at least one member and none with the name of one in
+ * `own`, followed by `own`. Paths in errors start with `struct`.
+ */
+export function serialiseStructCall(methodName: string, struct: Buffer, own: Readonly<Record<string, Sendable>>): Buffer {
+  return written((out) => {
+    beginCall(out, methodName);
+    put(out, PARAM);
+    put(out, VALUE_START);
+    // Up to the end of the last member, which the next one ends.
+    out.raw(struct, 0, struct.length - LAST_MEMBER_END);
+    for (const [name, value] of Object.entries(own)) {
+      beginMember(out, name, false, {});
+      writeValue(out, value, memberPath('struct', name));
+    }
+    put(out, MEMBER_END);
+    put(out, STRUCT_END);
+    put(out, PARAM_END);
+    put(out, CALL_END);
+    return out.copy();
+  });
+}
+
 /** The body of a `system.multicall` of the given calls, which are bodies of calls of `methodName` with one parameter each. */
 export function serialiseMulticall(methodName: string, calls: readonly Buffer[]): Buffer {
   const head = Buffer.from(`${DECLARATION}<methodCall><methodName>${methodName}</methodName><params><param>`);
-  const end = Buffer.from(ONE_PARAM_END);
   const [before, after] = [Buffer.from(multicallStart(methodName)), Buffer.from(MULTICALL_END)];
-  const parts: Buffer[] = [Buffer.from(MULTICALL_HEAD)];
+  const around = before.length + after.length - head.length - ONE_PARAM_END.length;
+  const size = calls.reduce((sum, call) => sum + call.length + around, MULTICALL_HEAD.length + MULTICALL_TAIL.length);
+  const body = Buffer.allocUnsafe(size);
+  let at = MULTICALL_HEAD.copy(body);
+  // Without a view of each part: a batch has a thousand calls.
   for (const call of calls) {
-    if (!call.subarray(0, head.length).equals(head) || !call.subarray(-end.length).equals(end))
+    const end = call.length - ONE_PARAM_END.length;
+    if (
+      end < head.length ||
+      call.compare(head, 0, head.length, 0, head.length) !== 0 ||
+      call.compare(ONE_PARAM_END, 0, undefined, end) !== 0
+    )
       throw new RelayError('INTERNAL', `system.multicall: not a body of a call of ${methodName} with one parameter`);
-    parts.push(before, call.subarray(head.length, -end.length), after);
+    at += before.copy(body, at);
+    at += call.copy(body, at, head.length, end);
+    at += after.copy(body, at);
   }
-  return Buffer.concat([...parts, Buffer.from(MULTICALL_TAIL)]);
+  MULTICALL_TAIL.copy(body, at);
+  return body;
 }
 
 function multicallStart(methodName: string): string {
