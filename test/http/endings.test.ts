@@ -69,17 +69,16 @@ for (const [where, connectTo] of [
   ['a unix socket', overUnix],
 ] as const) {
   test(`over ${where}, a client that never closes its connection does not keep a socket of the relay open`, async (t) => {
-    const served = await serve(t, {});
-    await served.ping();
-    const before = socketsOf(served.relay.pid).length;
+    // A whole request may take longer than the short limit on a loaded machine.
+    const [impatient, patient] = [await serve(t, {}), await serve(t, { requestTimeoutMs: 30_000 })];
     for (const [what, request, status] of ENDED) {
+      const served = status === '408' ? impatient : patient;
+      await served.ping();
+      const before = socketsOf(served.relay.pid).length;
       const bytes = typeof request === 'string' ? request : requestBytes(served.relay.url, request);
       const clients = Array.from({ length: 5 }, () => stubborn(t, connectTo(served), bytes));
       const answers = await Promise.all(clients.map(async (socket) => String((await once(socket, 'data'))[0])));
-      t.true(
-        answers.every((answer) => answer.startsWith(`HTTP/1.1 ${status} `)),
-        `${what}: ${answers[0] ?? ''}`,
-      );
+      t.deepEqual(new Set(answers.map((answer) => answer.slice(0, 12))), new Set([`HTTP/1.1 ${status}`]), what);
       t.is(await socketsLeft(served, before), before, what);
     }
   });
