@@ -52,7 +52,11 @@ class TrustingTopology extends Topology {
 
 const BROKEN: readonly (readonly [what: string, overrides: Overrides, violation: RegExp])[] = [
   ['deduplication', { seen: () => new ForgetfulMessages() }, /delivered m\d+ twice/],
-  ['the sync before the acknowledgement', { acknowledgesBeforeSync: true }, /without disturbances: .+ from \d+ at \d+|delivered m\d+ twice/],
+  [
+    'the sync before the acknowledgement',
+    { acknowledgesBeforeSync: true },
+    /without disturbances: .+ from \d+ at \d+|delivered m\d+ twice/,
+  ],
   ['the check that both ends list a link', { topology: (parts, now) => new TrustingTopology(parts, now) }, /no path leads|from \d+ at \d+/],
 ];
 
