@@ -86,6 +86,8 @@ export class World {
   /** The node that claims to have links to all others, if there is one. */
   boaster: number | undefined;
   frames = 0;
+  /** Messages in these frames, each as often as it was sent. */
+  messages = 0;
   events = 0;
   readonly #options: WorldOptions;
   readonly #random: Random;
@@ -372,6 +374,7 @@ export class World {
     const channel = this.#channels.get(`${index}:${place.life}:${number}`);
     if (!channel) return;
     this.frames++;
+    if (frame.type === 'push') this.messages += frame.items.length;
     const other = channel.ends[0].index === index && channel.ends[0].number === number ? channel.ends[1] : channel.ends[0];
     const copies = this.#happens(this.faults.duplicates) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
