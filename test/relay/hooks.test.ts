@@ -1,7 +1,7 @@
 /** What hooks of relay plugins may do to a dict, and what becomes of it when they misbehave. */
 import test from 'ava';
 import { Fault, Refusal, RelayError, systemClock } from '../../src/core/core.ts';
-import { shareDict } from '../../src/values/values.ts';
+import { dictOf, shareDict } from '../../src/values/values.ts';
 import type { Clock } from '../../src/core/core.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import { Hook } from '../../src/plugin-host/hooks/hook.ts';
@@ -82,7 +82,7 @@ test('what a satellite here sent is forwarded as a hook changed it, with the mem
   await kit.router.send('ham.spam.Spam', { data: 1 });
   const body = serialiseNotify(kit.heart.forwarded[0]!, { host_id: SELF });
   const [dict] = parseCall(body).params as readonly [Dict];
-  t.deepEqual({ ...dict }, { data: 'seen', host_id: SELF });
+  t.deepEqual(dict, dictOf(Object.entries({ data: 'seen', host_id: SELF })));
 });
 
 test('the context of a hook says where the dict is, who sent and who submitted it, and where it goes', async (t) => {
