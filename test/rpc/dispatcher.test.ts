@@ -246,13 +246,13 @@ for (const code of ['RATE_LIMITED', 'UNAVAILABLE', 'TIMEOUT', 'STATE_DIRECTORY']
   test(`multicall: after a dict of a peer that is refused for now (${code}), the next ones are refused, too, to keep their order`, async (t) => {
     const registry = new MethodRegistry();
     const accepted: Value[] = [];
-    const callNested = async (_name: string, [data = '']: readonly Value[]): Promise<Sendable> => {
+    const callNestedAtOnce = async (_name: string, [data = '']: readonly Value[]): Promise<Sendable> => {
       if (data === 'b') throw new RelayError(code, 'not now');
       accepted.push(data);
       return true;
     };
     const faultFor = (error: unknown) => ({ code: (error as RelayError).fault, text: 'not now' });
-    addNestedCalls(registry, { callNested, faultFor }, () => 10);
+    addNestedCalls(registry, { callNestedAtOnce, faultFor }, () => 10);
     const dicts = ['a', 'b', 'c'].map((data) => ({ methodName: 'notify', params: [data] }));
     const results = await registry.find('system.multicall').invoke([list(...dicts)], { ...callerOf('local'), isPeer: true });
     t.deepEqual(accepted, ['a']);

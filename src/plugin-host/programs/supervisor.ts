@@ -4,7 +4,7 @@ import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { NO_OFFERS, PluginEnded } from '../hosted/hosted.ts';
-import type { Offers, PluginKind, Readiness } from '../hosted/hosted.ts';
+import type { Offers, PluginKind } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
 import { ItemStreams } from './item-streams.ts';
 import type { ItemBatch } from './item-streams.ts';
@@ -17,7 +17,7 @@ import type { PreparationParts, Prepared } from './preparation.ts';
 import type { ProcessEnd } from './process.ts';
 import { Session } from './session.ts';
 import type { SessionOptions } from './session.ts';
-import { RUNG_MS, describeState, step } from './supervision.ts';
+import { RUNG_MS, describeState, readinessOf, step } from './supervision.ts';
 import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervision.ts';
 import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
@@ -389,7 +389,7 @@ export class Supervisor {
 
   readonly #offersPort: OffersPort = {
     isUp: () => this.state.kind === 'up',
-    readiness: () => this.#readiness,
+    readiness: () => readinessOf(this.state),
     gone: () => this.#gone.signal,
     call: (method, params) => this.#invoke(requestOf(method, params), this.#parts.record.callTimeoutMs),
     tell: (method, params) => {
@@ -403,11 +403,6 @@ export class Supervisor {
     },
     streams: this.#streams,
   };
-
-  get #readiness(): Readiness {
-    const { kind } = this.state;
-    return kind === 'up' ? 'ready' : kind === 'failed' ? 'failed' : 'down';
-  }
 
   #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {
     if (this.state.kind !== 'up') throw this.#unavailable(`${request.method}: `);
