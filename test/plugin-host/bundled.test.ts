@@ -46,6 +46,7 @@ test('all methods of the bundled plugins have help and a signature', async (t) =
       'validate.validator1.moderateSizeArrayCheck string,array',
       'validate.validator1.nestedStructTest int,struct',
       'validate.validator1.simpleStructReturnTest struct,int',
+      'watch.http.report int,string,any',
     ],
   );
   for (const { name, help } of host.methods()) t.regex(help, /^[A-Z].*\.$/s, name);

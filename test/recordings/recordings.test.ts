@@ -157,9 +157,10 @@ test('a killed child is noticed in each state, and the recording goes on with th
   const ready = (count: number) => relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'ready' } }, count);
   // Idle.
   await kill(1);
-  t.like(await relay.call('recording.get', 'ham.spam'), { state: 'idle' });
-  // Started while its plugin is down.
-  t.like(await relay.call('recording.start', 'ham.spam'), { state: 'backoff' });
+  // Both at once, while its plugin is down.
+  const [idle, waiting] = [relay.callDirectly('recording.get', 'ham.spam'), relay.callDirectly('recording.start', 'ham.spam')];
+  t.like(await idle, { state: 'idle' });
+  t.like(await waiting, { state: 'backoff' });
   await ready(2);
   let page = await subscribe(relay);
   t.deepEqual(textsOf(page), ['first']);

@@ -10,8 +10,8 @@ export interface ModuleOptions {
   /** The directory of the plugins. Default `plugins`, next to the configuration file or in the working directory. */
   readonly pluginsDir: string;
   /**
-   * Bundled plugins to load: `example` (echoes and adds), `chat` (a chat room), `pd` (the bridge to Pure Data), `task` (work), `watch` and
-   * `react` (services), `validate` (the validator and echo test suites of XML-RPC). `pluginList` does not apply to them. Default none,
+   * Bundled plugins to load: `example` (echoes and adds), `chat` (a chat room), `pd` (the bridge to Pure Data), `task` (work), `sense`
+   * (recordings), `watch` and `react` (services), `validate` (the validator and echo test suites of XML-RPC). `pluginList` does not apply to them. Default none,
    * because every method that a relay offers can be called; `co2 init` turns on `example` and `chat`.
    */
   readonly bundled: readonly BundledPackage[];
