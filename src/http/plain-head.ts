@@ -27,7 +27,7 @@ const END = '\r\n\r\n';
 const METHOD = 'POST ';
 const VERSION = ' HTTP/1.1';
 // Printable ASCII without blanks around it.
-const HEADER = /^([A-Za-z-]{1,40}): ?([!-~](?:[ -~]*[!-~])?)$/;
+const HEADER = /^([A-Za-z\d-]{1,40}): ?([!-~](?:[ -~]*[!-~])?)$/;
 const LENGTH = /^[1-9]\d{0,4}$/;
 
 // The headers that a plain call may have. Those without a check say nothing about how the request is read.

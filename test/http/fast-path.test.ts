@@ -119,6 +119,8 @@ test.serial(
     t.deepEqual(await seenByNode(inPieces), []);
     const named = kept(url, { headers: { 'User-Agent': 'test', Authorization: 'Bearer wrong', accept: '*/*' }, path: '/?nil=1' });
     t.deepEqual(await seenByNode(() => onOneConnection(url, [named])), []);
+    const ofPeer = kept(url, { headers: { 'co2-session': 'of a peer relay' } });
+    t.deepEqual(await seenByNode(() => onOneConnection(url, [ofPeer])), []);
     const other = kept(url, { headers: { 'X-Forwarded-For': '192.0.2.1' } });
     t.deepEqual(await seenByNode(() => onOneConnection(url, [plain, other, plain])), ['/RPC2', '/RPC2']);
     const general = await startRelay(t, { fastPath: false });
