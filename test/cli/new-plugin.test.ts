@@ -51,7 +51,7 @@ for (const kind of ['watcher', 'reactor']) {
     const passed = await copied(t, cwd, made.stdout[1]);
     t.is(passed.code, 0, passed.stdout.join('\n'));
     t.true(passed.stdout.includes('# pass 2'));
-    const [, service = ''] = /use it: +(services: .*) in config\.ts/.exec(made.stdout[3] ?? '') ?? [];
+    const [, service = ''] = /try it: +(services: .*) in config\.ts/.exec(made.stdout[3] ?? '') ?? [];
     writeFileSync(join(cwd, 'nodes'), 'web1 10.0.0.1 80\n');
     writeFileSync(join(cwd, 'config.ts'), `export default { port: 0, ${service.replace('/tmp/nodes', join(cwd, 'nodes'))} };`);
     const relay = await startCo2(t, { cwd });
