@@ -81,8 +81,10 @@ export class ComparedRelay {
 
   /** What a client got, without what differs between two relays or two moments. */
   textOf(socket: MemorySocket): string {
+    // Node's server writes an interim answer at once, even into the answer to the call before, which is not complete yet.
+    const pieces = socket.text.split('HTTP/1.1 100 Continue\r\n\r\n');
     return (
-      socket.text
+      `${pieces.length - 1} interim answers\n${pieces.join('')}`
         .replaceAll(/^Date: .*$/gm, 'Date:')
         // Pages say when a relay has started.
         .replaceAll(/<html[^]*?<\/html>/g, '')

@@ -123,6 +123,17 @@ async function hasSucceeded(t: ExecutionContext, relay: RelayProcess, kind: Kind
 }
 
 const run = (relay: RelayProcess, kind: Kind): Promise<unknown> => submit(relay, QUICK[kind]).then(() => status(relay));
+
+// Too large to begin with its first write: it is stored as pending, with its payload, and then as running.
+const LARGE = 65_537;
+const submitLarge = (relay: RelayProcess, kind: Kind): Promise<Value> => submit(relay, QUICK[kind], { payload: 'x'.repeat(LARGE) });
+const runLarge = (relay: RelayProcess, kind: Kind): Promise<unknown> => submitLarge(relay, kind).then(() => status(relay));
+
+async function largeHasSucceeded(t: ExecutionContext, relay: RelayProcess): Promise<void> {
+  t.like(await status(relay), { state: 'succeeded' });
+  t.is(await resultsOf(relay), `read ${LARGE}`);
+}
+
 const upload = (relay: RelayProcess, more: Record<string, Sendable> = {}): Promise<Value> =>
   relay.call('work.submit', { type: QUICK.child, id: 'u', upload: true, ...more });
 
@@ -135,9 +146,9 @@ async function holdThenCancel(relay: RelayProcess, kind: Kind): Promise<unknown>
 
 const ROWS: readonly Row[] = [
   {
-    moment: 'submitted, but not stored',
+    moment: 'submitted and to begin at once, but not stored',
     kinds: ['child'],
-    kill: { when: 'before', what: stateIs('pending') },
+    kill: { when: 'before', what: stateIs('running') },
     act: run,
     then: async (t, relay, kind) => {
       await t.throwsAsync(status(relay), { message: /there is no unit 'u'/ });
@@ -146,14 +157,25 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    moment: 'submitted, but not stored',
+    kinds: ['child'],
+    kill: { when: 'before', what: stateIs('pending') },
+    act: runLarge,
+    then: async (t, relay, kind) => {
+      await t.throwsAsync(status(relay), { message: /there is no unit 'u'/ });
+      await runLarge(relay, kind);
+      await largeHasSucceeded(t, relay);
+    },
+  },
+  {
     moment: 'pending is stored, but the submitter was not answered',
     kinds: ['child'],
     kill: { when: 'after', what: stateIs('pending') },
-    act: run,
+    act: runLarge,
     then: async (t, relay, kind) => {
       // The same submission again is the same unit.
-      await submit(relay, QUICK[kind]);
-      await hasSucceeded(t, relay, kind);
+      await submitLarge(relay, kind);
+      await largeHasSucceeded(t, relay);
     },
   },
   {
@@ -182,8 +204,8 @@ const ROWS: readonly Row[] = [
     moment: 'it was to run, which is not stored',
     kinds: ['child'],
     kill: { when: 'before', what: stateIs('running') },
-    act: run,
-    then: hasSucceeded,
+    act: runLarge,
+    then: largeHasSucceeded,
   },
   {
     moment: 'running is stored, before the first item',
