@@ -63,8 +63,8 @@ test('a state directory on a full disk: one line that says so, exit code 1, noth
 });
 
 test('a disk that fills up while the relay runs: a registration is rejected before it is acknowledged, and everything else continues', async (t) => {
-  // Room for the name and the token, a page each, but not for the satellites.
-  const relay = startOnDisk(t, '8k');
+  // Room for the name, the token, the key and the number of the start, a page each, but not for the satellites.
+  const relay = startOnDisk(t, '16k');
   const client = await clientOf(t, relay);
   const error = await t.throwsAsync(client.call('relay.register', [{ port: 9, nick: 'ann' }]));
   t.like(error, { code: 503 });
