@@ -34,7 +34,8 @@ answer() { ask plugin.answer "$id" "$1" >/dev/null; }
 
 # Does one unit: its stream and its file. The answer to each push is the permission for the next.
 run() {
-  result=$(mktemp) && trap 'rm -f "$result"' EXIT
+  # A shell ends at a signal when the command that it waits for has ended, so nothing is left behind.
+  result=$(mktemp) && trap 'rm -f "$result"' EXIT && trap 'exit 1' TERM
   if ! count "$2" >"$result" 2>&1; then
     ask relay.push_items "$(text "$1")" "$(list '')" "$(struct error "$(text "$(tail -n 1 "$result")")")" >/dev/null
     exit
@@ -50,7 +51,15 @@ execute() {
   answer "$true"
   stream=$(member stream)
   run "$stream" "$(member payload_path)" &
-  eval "pid_$stream=$!"
+  eval "pid_$stream=$!" && units="${units:-} $!"
+}
+
+# Ends all units, and waits for them.
+stop() {
+  # shellcheck disable=SC2086
+  [ -z "${units:-}" ] || kill $units 2>/dev/null
+  wait
+  answer "$true"
 }
 
 cancel() {
@@ -74,7 +83,7 @@ while call=$(ask plugin.next) || exit; do
   plugin.describe) answer "$(describe)" ;;
   plugin.execute) execute ;;
   plugin.cancel) cancel ;;
-  plugin.stop) answer "$true" && exit ;;
+  plugin.stop) stop && exit ;;
   *) fault -32601 'no such method' ;;
   esac
 done
