@@ -165,7 +165,11 @@ export class Trust {
     this.#pending.delete(id);
     this.#pending.set(id, pending);
     for (const oldest of this.#pending.keys()) if (this.#pending.size > MAX_PENDING) this.#pending.delete(oldest);
-    return { kind: 'pending', pending, reason: `waiting for approval: compare the code ${code}, then run co2 peers trust ${id} here` };
+    return {
+      kind: 'pending',
+      pending,
+      reason: `waiting for approval: compare the code ${code} on that relay, then run co2 peers trust ${id} there`,
+    };
   }
 
   /**
@@ -207,7 +211,10 @@ export class Trust {
   forget(name: string): { readonly id: string; readonly urls: readonly string[] } {
     const id = this.#pins.get(name) ?? name;
     if (!this.#nodes.has(id) && !this.#pending.has(id)) {
-      throw new RelayError('INVALID_PARAMS', `no node or URL '${name.slice(0, 300)}' is known; co2 peers list shows those that are`);
+      throw new RelayError(
+        'INVALID_PARAMS',
+        `no node or URL '${name.slice(0, 300)}' is known; co2 peers list --nodes shows those that are`,
+      );
     }
     this.#nodes.delete(id);
     this.#pending.delete(id);

@@ -71,6 +71,7 @@ test('an unlisted relay is paired by a code that both sides show', async (t) => 
   t.true(waiting.includes(code), waiting);
   const node = /this relay is node (\S+)/.exec(await co2(t, added, 'co2 peers list --nodes'))?.[1] ?? '';
   t.regex(await co2(t, old, sourceOf('trust').replace('NODE', node)), /is trusted, and linked at http:/);
+  t.regex(await co2(t, old, `co2 peers trust ${node}`), /is trusted, and linked at http:/);
   await peerOf(t, old, isProven);
   t.regex(await co2(t, old, `co2 peers forget ${node}`), /^forgot node/);
   t.is(await co2(t, old, 'co2 peers --json'), '[]');

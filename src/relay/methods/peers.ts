@@ -48,7 +48,7 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: Peer
   registry.add({
     name: 'relay.trust',
     access: 'admin',
-    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also forwards dicts to the first URL that the node says it has. Returns {node, nick, peer}: peer is that URL, or empty.',
+    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also forwards dicts to the first URL that the node says it has. Returns {node, nick, peer}: peer is the URL to which this relay forwards dicts, or empty.',
     signatures: [
       ['struct', 'string'],
       ['struct', 'string', 'boolean'],
@@ -90,7 +90,10 @@ async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: stri
 async function trust(peering: Peering, mesh: PeerMethodsParts['mesh'], id: string, link: boolean): Promise<Sendable> {
   const { nick, addrs } = await peering.approve(id);
   const [first] = addrs;
-  if (!link || first === undefined) return { node: id, nick, peer: '' };
+  if (!link || first === undefined) {
+    const urls = peering.status().known.find((known) => known.id === id)?.urls ?? [];
+    return { node: id, nick, peer: urls.find((one) => mesh.names.includes(one)) ?? '' };
+  }
   const url = peerUrl(first);
   if (!mesh.names.includes(nameOf(url))) {
     await peering.link(url.href);
