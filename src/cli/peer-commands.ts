@@ -104,8 +104,8 @@ function trustText(value: Value): string {
 
 function forgetText(value: Value): string {
   const { node, peers } = structOf(value);
-  const urls = Array.isArray(peers) && peers.length > 0 ? ` of ${peers.join(', ')}` : '';
-  return `forgot node ${textOf(node)}${urls}`;
+  const urls = Array.isArray(peers) ? peers.join(', ') : '';
+  return node === '' ? `forgot the link to ${urls}` : `forgot node ${textOf(node)}${urls === '' ? '' : ` of ${urls}`}`;
 }
 
 function structOf(value: Value): Dict {

@@ -75,6 +75,10 @@ test('an unlisted relay is paired by a code that both sides show', async (t) => 
   await peerOf(t, old, isProven);
   t.regex(await co2(t, old, `co2 peers forget ${node}`), /^forgot node/);
   t.is(await co2(t, old, 'co2 peers --json'), '[]');
+  old.kill('SIGTERM');
+  await old.exit;
+  const again = await startCo2(t, { cwd: old.cwd, args: ['--port', String(ports[1])] });
+  t.is(await co2(t, again, 'co2 peers --json'), '[]');
 });
 
 test('relays with one cluster secret are peers', async (t) => {
