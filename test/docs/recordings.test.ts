@@ -84,3 +84,12 @@ test('the configuration records the bundled datasources to the network, a file a
   t.regex((await other.exit).stderr.join('\n'), /it is in none of recordingLimits\.directories/);
   t.false(existsSync('/etc/x.ndjson'));
 });
+
+test('a datasource that config.ts misspells is reported at the start', async (t) => {
+  const config = sourceOf('config').replace('sense.random:record', 'sense.randm:record');
+  const relay = await startCo2(t, { cwd: project(t, { 'config.ts': config }) });
+  t.regex(
+    await relay.stderr.line(/WARN recordings/),
+    /sense\.randm:record is not recorded until a plugin offers this datasource; did you mean "sense\.random:record"\?$/,
+  );
+});
