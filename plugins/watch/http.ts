@@ -1,4 +1,4 @@
-/** A watcher that is told: programs report their nodes by `POST /service/<name>`, or by a call of `watch.http.report`. */
+/** A watcher to which programs report their nodes, by `POST /service/<name>` or by a call of `watch.http.report`. */
 import {
   Exposed,
   Fault,
@@ -12,7 +12,7 @@ import {
 } from 'co2-relay';
 import { z } from 'zod';
 
-/** `watchers: { told: { type: 'watch.http', cfg: { expireMs: 30_000 } } }` in config.ts. */
+/** `watchers: { reports: { type: 'watch.http', cfg: { expireMs: 30_000 } } }` in config.ts. */
 const configSchema = z.strictObject({
   /**
    * ms after which a node that was reported as up is down, unless it is reported again: for nodes that report themselves again and again.

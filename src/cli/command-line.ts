@@ -76,7 +76,7 @@ function allOptions(command: Command): readonly { readonly flag: string; readonl
 export function usageErrorText({ command, error }: UsageError): string {
   const program = command.parent && !command.parent.parent ? command.parent : command;
   // The help of the program includes the flags of `co2 start`.
-  const isStart = command.name() === 'start';
+  const isStart = command.name() === 'start' && command.parent === program;
   return `${reason(command, error)}; see ${isStart ? program.name() : pathOf(command)} --help`;
 }
 

@@ -14,6 +14,13 @@ const PEER_COLUMNS = [
 const KNOWN_COLUMNS = ['node', 'nick', 'trusted', 'approved', 'session', 'peers', 'since'];
 const PENDING_COLUMNS = ['node', 'nick', 'code', 'address'];
 
+const HELP = `
+Examples:
+  co2 peers
+  co2 peers list --nodes
+  co2 peers pair http://192.168.1.7:2004
+  co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o
+  co2 peers forget http://192.168.1.7:2004`;
 const LIST_HELP = `
 session: proven (both sides have proved their keys), classic (a peer that cannot; it is trusted by its address) or none.
 Examples:
@@ -45,7 +52,10 @@ interface TrustFlags extends TargetFlags {
 
 /** Adds the command and its subcommands. */
 export function addPeerCommands(program: Command): void {
-  const peers = prepare(program.command('peers')).description('list the peer relays, and decide which relays are trusted');
+  const peers = prepare(program.command('peers'))
+    .description('list the peer relays, and decide which relays are trusted')
+    .helpCommand(false)
+    .addHelpText('after', HELP);
   client(peers, 'list', 'list the peer relays, the state of their links, and what they have proved', LIST_HELP, { isDefault: true })
     .option('--nodes', 'list this node, the nodes that it knows, and those that wait for approval')
     .action(({ nodes, ...flags }: ListFlags) =>
@@ -94,8 +104,8 @@ function trustText(value: Value): string {
 
 function forgetText(value: Value): string {
   const { node, peers } = structOf(value);
-  const urls = Array.isArray(peers) && peers.length > 0 ? ` of ${peers.join(', ')}` : '';
-  return `forgot node ${textOf(node)}${urls}`;
+  const urls = Array.isArray(peers) ? peers.join(', ') : '';
+  return node === '' ? `forgot the link to ${urls}` : `forgot node ${textOf(node)}${urls === '' ? '' : ` of ${urls}`}`;
 }
 
 function structOf(value: Value): Dict {

@@ -7,6 +7,13 @@ import type { CommandFlags, ReplayFlags, TailFlags } from './record.ts';
 import type { TargetFlags } from './target.ts';
 import { toTable } from './values.ts';
 
+const HELP = `
+Examples:
+  co2 record list
+  co2 record start sense.system --store
+  co2 record tail sense.system --count 3
+  co2 record replay sense.system --speed 10
+  co2 record stop sense.system`;
 const START_HELP = `
 Examples:
   co2 record start sense.system
@@ -44,7 +51,10 @@ interface StartFlags extends TargetFlags {
 
 /** Adds the commands. */
 export function addRecordCommands(program: Command, onExit: (code: number) => void): void {
-  const record = prepare(program.command('record')).description('record the datasources of plugins, and read what they record');
+  const record = prepare(program.command('record'))
+    .description('record the datasources of plugins, and read what they record')
+    .helpCommand(false)
+    .addHelpText('after', HELP);
   client(record, 'list', 'list the datasources and recordings').action((flags: TargetFlags) =>
     callAndPrint(
       flags,
@@ -74,24 +84,7 @@ export function addRecordCommands(program: Command, onExit: (code: number) => vo
       () => `${name} stopped`,
     ),
   );
-  client(record, 'tail <name>', 'print frames as they come', TAIL_HELP)
-    .option('--from <where>', 'first: the first frame that is kept; now: what comes from now on', 'first')
-    .option('--count <number>', 'end after this many frames', whole)
-    .option('--out <file>', 'write the payloads to this file')
-    .action(async (name: string, flags: TailFlags) => {
-      const { tail } = await import('./record.ts');
-      await tail(name, flags);
-    });
-  client(record, 'replay <name>', 'print stored frames at their original speed, or another one', REPLAY_HELP)
-    .option('--speed <factor>', 'how many times as fast', factor, 1)
-    .option('--since <time>', 'leave away earlier frames: a date (ISO 8601)', date)
-    .option('--until <time>', 'leave away later frames', date)
-    .option('--count <number>', 'end after this many frames', whole)
-    .option('--out <file>', 'write the payloads to this file')
-    .action(async (name: string, flags: ReplayFlags) => {
-      const { replay } = await import('./record.ts');
-      await replay(name, flags);
-    });
+  addPrintingCommands(record);
   client(program, 'command <name>', 'send a frame to a controller, and print what it answers', COMMAND_HELP, { except: '--data' })
     .option('--data <text>', 'the payload (default: empty)')
     .option('--type <type>', 'its media type', 'application/json')
@@ -104,6 +97,28 @@ export function addRecordCommands(program: Command, onExit: (code: number) => vo
     });
 }
 
+/** The commands that print frames. */
+function addPrintingCommands(record: Command): void {
+  client(record, 'tail <name>', 'print frames as they come', TAIL_HELP)
+    .option('--from <where>', 'first: the first frame that is kept; now: what comes from now on', 'first')
+    .option('--count <number>', 'end after this many frames', whole)
+    .option('--out <file>', 'write the payloads to this file')
+    .action(async (name: string, flags: TailFlags) => {
+      const { tail } = await import('./record.ts');
+      await tail(name, flags);
+    });
+  client(record, 'replay <name>', 'print stored frames at their original speed, or another one', REPLAY_HELP)
+    .option('--speed <factor>', 'how many times as fast', factor, 1)
+    .option('--since <time>', 'skip frames before this date (ISO 8601)', date)
+    .option('--until <time>', 'skip frames after this date', date)
+    .option('--count <number>', 'end after this many frames', whole)
+    .option('--out <file>', 'write the payloads to this file')
+    .action(async (name: string, flags: ReplayFlags) => {
+      const { replay } = await import('./record.ts');
+      await replay(name, flags);
+    });
+}
+
 function whole(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('expected a whole number from 1 on.');
@@ -111,7 +126,7 @@ function whole(text: string): number {
 
 function factor(text: string): number {
   if (/^\d{1,6}(\.\d{1,6})?$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('expected a number, such as 2 or 0.5.');
+  throw new InvalidArgumentError('expected a number from 0 on, such as 2 or 0.5.');
 }
 
 function date(text: string): number {

@@ -9,6 +9,7 @@ import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { withRelay } from './relay-connection.ts';
 import type { TargetFlags } from './target.ts';
+import { failureText } from './values.ts';
 
 /** Flags of the commands that print frames. */
 interface PrintFlags extends TargetFlags {
@@ -50,7 +51,7 @@ export async function tail(name: string, flags: TailFlags): Promise<void> {
         if (Number(missed) > 0) say(`missed ${Number(missed)} frames: this reader was too slow`);
         if (reset === true) say('the relay was restarted');
         const now = `${textOf(state)}${typeof reason === 'string' && reason !== '' ? `: ${clean(reason, 500)}` : ''}`;
-        if (now !== shown && now !== 'recording') say(`${name} is ${now}`);
+        if (now !== shown && now !== 'recording') say(`${name} is ${now}${now === 'idle' ? `; co2 record start ${name} starts it` : ''}`);
         shown = now;
         if (await output.print(page)) return;
         from = textOf(page.next);
@@ -72,7 +73,11 @@ export async function replay(name: string, flags: ReplayFlags): Promise<void> {
       };
       for (let next: Record<string, Sendable> = {}; ;) {
         const page = structOf(await call('recording.replay', { ...wanted, ...next, waitMs: waitOf(flags) }));
-        if ((await output.print(page)) || page.ended === true) return;
+        if (await output.print(page)) return;
+        if (page.ended === true) {
+          if (!output.hasPrinted) say(`no frames of ${name} are stored for this time; co2 record start ${name} --store keeps them`);
+          return;
+        }
         next = { next: textOf(page.next) };
       }
     }),
@@ -102,7 +107,7 @@ export async function command(name: string, flags: CommandFlags): Promise<number
         process.off('SIGINT', interrupt);
       }
       if (page.state === 'succeeded') return 0;
-      say(`${name} ${textOf(page.state)}: ${clean(textOf(page.reason), 500)}`);
+      process.stderr.write(`${failureText(name, textOf(page.state), textOf(page.reason), flags)}\n`);
       return 1;
     }),
   );
@@ -125,6 +130,7 @@ async function withOutput<T>(flags: PrintFlags, work: (output: Output) => Promis
 
 class Output {
   #left: number;
+  #hasPrinted = false;
 
   constructor(
     private readonly stream: NodeJS.WritableStream,
@@ -134,11 +140,17 @@ class Output {
     this.#left = flags.count ?? Infinity;
   }
 
+  /** True if there was a frame. */
+  get hasPrinted(): boolean {
+    return this.#hasPrinted;
+  }
+
   /** Prints the frames of a page. True if no more are wanted. */
   async print({ frames }: Dict): Promise<boolean> {
     for (const frame of Array.isArray(frames) ? (frames as readonly Value[]) : []) {
       if (this.#left <= 0) break;
       this.#left--;
+      this.#hasPrinted = true;
       if (!this.stream.write(this.#formOf(structOf(frame)))) await once(this.stream, 'drain');
     }
     return this.#left <= 0;

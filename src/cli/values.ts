@@ -15,6 +15,15 @@ export function toJson(value: unknown, indent = 2): string {
   return safeJson(indent === 0 ? text : indented(text, indent));
 }
 
+/**
+ * How a command or a unit of work ended that did not succeed, as one line of stderr: `co2: unit a failed: REASON`, or as JSON with the
+ * state as `code`, in the form of all errors of `co2 --json`.
+ */
+export function failureText(what: string, state: string, reason: string, { json }: { readonly json?: boolean }): string {
+  const message = `${what} ${state}${reason === '' ? '' : `: ${clean(reason, 500)}`}`;
+  return json === true ? toJson({ error: { kind: 'failed', code: state.toUpperCase(), message } }, 0) : `co2: ${message}`;
+}
+
 /** The members that are not undefined. */
 export function withoutUndefined(members: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));

@@ -7,6 +7,13 @@ import type { TargetFlags } from './target.ts';
 import type { ResultFlags, SubmitFlags } from './work.ts';
 import { toTable } from './values.ts';
 
+const HELP = `
+Examples:
+  co2 work types
+  co2 work submit shell.sort --payload words.txt --follow
+  co2 work list --state running
+  co2 work results 4fb1c2 --follow
+  co2 work release 4fb1c2`;
 const SUBMIT_HELP = `
 Examples:
   co2 work submit ham.spam:render --payload scene.json --follow
@@ -36,7 +43,10 @@ interface StatusFlags extends TargetFlags {
 
 /** Adds the commands. */
 export function addWorkCommands(program: Command, onExit: (code: number) => void): void {
-  const work = prepare(program.command('work')).description('submit work to a relay, and see to its results');
+  const work = prepare(program.command('work'))
+    .description('submit work to a relay, and read its results')
+    .helpCommand(false)
+    .addHelpText('after', HELP);
   client(work, 'types', 'list the types of work that can be submitted').action((flags: TargetFlags) =>
     callAndPrint(
       flags,

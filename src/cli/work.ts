@@ -8,7 +8,7 @@ import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
 import type { RelayHttp } from './relay-http.ts';
 import type { TargetFlags } from './target.ts';
-import { paramsOf as valuesOf, toJson, toText } from './values.ts';
+import { failureText, paramsOf as valuesOf, toJson, toText } from './values.ts';
 
 /** The flags of `co2 work submit`. */
 export interface SubmitFlags extends TargetFlags {
@@ -119,7 +119,7 @@ async function follow(relay: Relay, submitted: Dict, flags: SubmitFlags): Promis
     );
     unit = await untilEnd(call, id, flags);
     progress.end();
-    if (unit.state !== 'succeeded') process.stderr.write(`co2: unit ${id} ${textOf(unit.state)}${reasonText(unit)}\n`);
+    if (unit.state !== 'succeeded') process.stderr.write(`${failureText(`unit ${id}`, textOf(unit.state), textOf(unit.reason), flags)}\n`);
     return exitCodeOf(unit);
   } finally {
     progress.end();
@@ -270,10 +270,6 @@ function namesOf({ outputs }: Dict): readonly string[] {
 
 function hasEnded({ state }: Dict): boolean {
   return state !== 'pending' && state !== 'running';
-}
-
-function reasonText({ reason }: Dict): string {
-  return typeof reason === 'string' && reason !== '' ? `: ${clean(reason, 500)}` : '';
 }
 
 /** The exit code of a program, or 0 for success and 1 for anything else. */

@@ -27,6 +27,7 @@ export { RateLimitedLog } from './rate-limited-log.ts';
 export { RecentLogs } from './recent-logs.ts';
 export type { LogLine, LogQuery } from './recent-logs.ts';
 export { SerialQueue } from './serial-queue.ts';
+export { serverName } from './server-name.ts';
 export { sha256 } from './sha256.ts';
 export { stderrLogs } from './stderr-log.ts';
 export { Steps } from './steps.ts';

@@ -1,5 +1,5 @@
 /** Which nodes are trusted: keys pinned at the first contact, nodes that an operator approved, and those that wait for it. */
-import { RelayError } from '../core/core.ts';
+import { RelayError, serverName } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { StateFile } from '../state/state.ts';
 import type { Descriptor } from './descriptor.ts';
@@ -165,7 +165,11 @@ export class Trust {
     this.#pending.delete(id);
     this.#pending.set(id, pending);
     for (const oldest of this.#pending.keys()) if (this.#pending.size > MAX_PENDING) this.#pending.delete(oldest);
-    return { kind: 'pending', pending, reason: `waiting for approval: compare the code ${code}, then run co2 peers trust ${id} here` };
+    return {
+      kind: 'pending',
+      pending,
+      reason: `waiting for approval: compare the code ${code} on that relay, then run co2 peers trust ${id} there`,
+    };
   }
 
   /**
@@ -203,20 +207,36 @@ export class Trust {
     return { ...node, addrs: pending?.addrs ?? [] };
   }
 
-  /** Forgets a node, or what was pinned at a URL. Returns its id and URLs; throws a RelayError INVALID_PARAMS if it is not known. */
+  /**
+   * Forgets a node, or what was pinned or linked at a URL. Returns its id, which is empty for a link whose node never proved itself, and
+   * its URLs. Throws a RelayError INVALID_PARAMS if it is not known.
+   */
   forget(name: string): { readonly id: string; readonly urls: readonly string[] } {
-    const id = this.#pins.get(name) ?? name;
-    if (!this.#nodes.has(id) && !this.#pending.has(id)) {
-      throw new RelayError('INVALID_PARAMS', `no node or URL '${name.slice(0, 300)}' is known; co2 peers list shows those that are`);
+    const wanted = URL.canParse(name) ? serverName(new URL(name)) : name;
+    const id = this.#pins.get(wanted) ?? wanted;
+    const isKnown = this.#nodes.has(id) || this.#pending.has(id);
+    if (!isKnown && !this.#unlink(wanted)) {
+      throw new RelayError(
+        'INVALID_PARAMS',
+        `no node or URL '${name.slice(0, 300)}' is known; co2 peers list --nodes shows those that are`,
+      );
     }
     this.#nodes.delete(id);
     this.#pending.delete(id);
+    if (!isKnown) return { id: '', urls: [wanted] };
     const urls = [...this.#pins].filter(([, pinned]) => pinned === id).map(([url]) => url);
     for (const url of urls) {
       this.#pins.delete(url);
-      this.#links.delete(url);
+      this.#unlink(url);
     }
     return { id, urls };
+  }
+
+  /** Links are stored with credentials and path, and pins by the name of the server. Returns false if there is no such link. */
+  #unlink(name: string): boolean {
+    const links = [...this.#links].filter((link) => URL.canParse(link) && serverName(new URL(link)) === name);
+    for (const link of links) this.#links.delete(link);
+    return links.length > 0;
   }
 
   /** Remembers a URL that is linked in addition to the configured ones. Throws a RelayError LIMIT. */

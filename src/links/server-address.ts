@@ -1,6 +1,6 @@
 /** Address of an XML-RPC server: its URL, a name for logs, and the addresses that its host name resolves to. */
 import { lookup } from 'node:dns/promises';
-import { RelayError, reasonOf } from '../core/core.ts';
+import { RelayError, reasonOf, serverName } from '../core/core.ts';
 import { canonicalAddress, isLoopback } from '../message/message.ts';
 
 /** Resolves a host name to its addresses. */
@@ -26,7 +26,7 @@ export class ServerAddress {
     fixed?: { readonly address: string; readonly port: number },
   ) {
     this.url = new URL(url);
-    this.name = `${this.url.protocol}//${this.url.host}${this.url.pathname === '/' ? '' : this.url.pathname}`;
+    this.name = serverName(this.url);
     this.isHttp = fixed === undefined;
     this.port = fixed?.port ?? Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
     const literal = fixed?.address ?? canonicalAddress(this.url.hostname);

@@ -298,14 +298,17 @@ export class Peering {
     return node;
   }
 
-  /** Forgets a node and ends its sessions. Returns the URLs at which it was pinned. Throws a RelayError INVALID_PARAMS. */
+  /**
+   * Forgets a node and ends its sessions. Returns the URLs at which it was pinned or linked; the id is empty for a link whose node never
+   * proved itself. Throws a RelayError INVALID_PARAMS.
+   */
   async forget(name: string): Promise<{ readonly id: string; readonly urls: readonly string[] }> {
     const { trust, events } = this.#parts;
     const forgotten = trust.forget(name);
-    this.#sessions.end(forgotten.id);
+    if (forgotten.id !== '') this.#sessions.end(forgotten.id);
     this.#sessions.refresh();
     await trust.save();
-    events.emit({ type: 'peer.forgotten', node: forgotten.id });
+    if (forgotten.id !== '') events.emit({ type: 'peer.forgotten', node: forgotten.id });
     return forgotten;
   }
 

@@ -1,6 +1,6 @@
 /** All recordings of this relay: which are wanted, where their frames go, and how they are read. */
 import { randomBytes } from 'node:crypto';
-import { RelayError, SerialQueue, clean, reasonOf } from '../core/core.ts';
+import { RelayError, SerialQueue, clean, reasonOf, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import { frameLine } from '../json/json.ts';
 import type { EventSink } from '../events/events.ts';
@@ -124,12 +124,15 @@ export class Recorder {
 
   /** Starts what config.ts says, and what was started by hand in earlier runs of the relay. */
   async start(): Promise<void> {
-    const { store, settings } = this.#parts;
+    const { store, settings, log } = this.#parts;
     await this.#kept.start();
     for (const [name, { start = false, ...targets }] of Object.entries(settings)) if (start) this.#awaited.set(name, targets);
     for await (const { key, value } of store.entries(TABLE)) this.#awaited.set(key, JSON.parse(value.toString()) as RecordingTargets);
     this.#isOpen = true;
     this.refresh();
+    const names = [...this.#parts.datasources().keys()];
+    for (const name of this.#awaited.keys())
+      log.warn(`${name} is not recorded until a plugin offers this datasource${suggest(name, names)}`);
   }
 
   /** Plugins may have started or ended. */

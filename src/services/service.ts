@@ -162,11 +162,12 @@ export class Service {
   /** Starts its reactors, then its watchers. */
   start(): void {
     if (this.#isStarted) return;
-    this.#isStarted = true;
     const { limits } = this.#parts;
     this.#book = new BookKeeper(limits.maxNodes);
     for (const reacting of this.#reactors) reacting.feed = new Feed(limits.maxQueued);
     for (const { endpoint } of [...this.#reactors, ...this.#watchers]) endpoint.start();
+    // Before this point most endpoints have yet to start, which is no failure to report.
+    this.#isStarted = true;
     this.#update();
   }
 
@@ -309,7 +310,7 @@ export class Service {
 
   /** Reports the state of the service that follows from those of its endpoints. */
   #update(): void {
-    if (!this.#isStarted || this.#stopping) return;
+    if (!this.#isStarted || this.#state === 'stopping') return;
     this.#setState(this.endpoints.every(({ state }) => state.type === 'running') ? 'running' : 'degraded');
   }
 

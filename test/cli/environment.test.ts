@@ -153,6 +153,7 @@ test.serial('config check accepts a valid configuration and reports an error wit
   for (const [args, says] of [
     [['config', 'chekc'], /^co2: unknown command 'chekc'.*; see co2 config --help$/],
     [['config'], /^co2: config requires one of check and show; see co2 config --help$/],
+    [['record', 'start'], /^co2: missing required argument 'name'; see co2 record start --help$/],
     [['config', 'show', '--prot'], /^co2: unknown option '--prot'.*; see co2 config show --help$/],
   ] as const) {
     const { code, stderr } = await runCo2(t, { args }).exit;

@@ -71,9 +71,14 @@ test('an unlisted relay is paired by a code that both sides show', async (t) => 
   t.true(waiting.includes(code), waiting);
   const node = /this relay is node (\S+)/.exec(await co2(t, added, 'co2 peers list --nodes'))?.[1] ?? '';
   t.regex(await co2(t, old, sourceOf('trust').replace('NODE', node)), /is trusted, and linked at http:/);
+  t.regex(await co2(t, old, `co2 peers trust ${node}`), /is trusted, and linked at http:/);
   await peerOf(t, old, isProven);
   t.regex(await co2(t, old, `co2 peers forget ${node}`), /^forgot node/);
   t.is(await co2(t, old, 'co2 peers --json'), '[]');
+  old.kill('SIGTERM');
+  await old.exit;
+  const again = await startCo2(t, { cwd: old.cwd, args: ['--port', String(ports[1])] });
+  t.is(await co2(t, again, 'co2 peers --json'), '[]');
 });
 
 test('relays with one cluster secret are peers', async (t) => {

@@ -41,13 +41,21 @@ test('the plugin compiles strictly, and the commands print what the page says', 
   const failed = await co2('command lab.thermo --data hot --type text/plain');
   t.is(failed.code, 1);
   t.regex(failed.stderr.join('\n'), /lab\.thermo failed: hot is not a temperature from 0 to 40/);
+  const failedJson = await co2('command lab.thermo --data hot --type text/plain --json');
+  t.is(failedJson.code, 1);
+  t.deepEqual(JSON.parse(failedJson.stderr.join('')), {
+    error: { kind: 'failed', code: 'FAILED', message: 'lab.thermo failed: hot is not a temperature from 0 to 40' },
+  });
+  const unstored = await co2('record replay lab.thermo --speed 0');
+  t.deepEqual({ code: unstored.code, stdout: unstored.stdout }, { code: 0, stdout: [] });
+  t.regex(unstored.stderr.join('\n'), /^co2: no frames of lab\.thermo are stored .*; co2 record start lab\.thermo --store keeps them$/);
   const json = await co2('command lab.thermo --data 23 --type text/plain --json');
   t.like(JSON.parse(json.stdout[0] ?? ''), { source: 'lab.thermo:command', type: 'text/plain', payload: '23' });
   await co2('command lab.thermo --data 25 --type text/plain --out answer.txt');
   t.is(readFileSync(join(cwd, 'answer.txt'), 'utf8'), '2425');
   const tailed = await co2('record tail lab.thermo --json --count 1');
   t.like(JSON.parse(tailed.stdout[0] ?? ''), { source: 'lab.thermo:record', payload: '20.00' });
-  t.deepEqual((await co2('record tail lab.thermo --count 1')).stderr, ['co2: lab.thermo is idle']);
+  t.deepEqual((await co2('record tail lab.thermo --count 1')).stderr, ['co2: lab.thermo is idle; co2 record start lab.thermo starts it']);
   t.regex((await co2('record list')).stdout.join('\n'), /lab\.thermo:record +idle/);
   const wrong = await co2('record start lab.thremo');
   t.is(wrong.code, 1);
@@ -75,4 +83,13 @@ test('the configuration records the bundled datasources to the network, a file a
   const other = runCo2(t, { args: ['record', 'start', 'sense.random', '--file', '/etc/x.ndjson', '--url', relay.url], cwd: relay.cwd });
   t.regex((await other.exit).stderr.join('\n'), /it is in none of recordingLimits\.directories/);
   t.false(existsSync('/etc/x.ndjson'));
+});
+
+test('a datasource that config.ts misspells is reported at the start', async (t) => {
+  const config = sourceOf('config').replace('sense.random:record', 'sense.randm:record');
+  const relay = await startCo2(t, { cwd: project(t, { 'config.ts': config }) });
+  t.regex(
+    await relay.stderr.line(/WARN recordings/),
+    /sense\.randm:record is not recorded until a plugin offers this datasource; did you mean "sense\.random:record"\?$/,
+  );
 });

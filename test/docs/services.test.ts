@@ -40,7 +40,7 @@ test('nodes are reported by curl, written to a log, and shown by the command', a
   t.is(shown.stdout[0], 'web is running: 1 up, 0 down');
   t.regex(
     shown.stdout.join('\n'),
-    /watcher +told +watch\.http +running[^]*reactor +log +react\.filelog +running[^]*web1 +up +10\.0\.0\.1 +80/,
+    /watcher +reports +watch\.http +running[^]*reactor +log +react\.filelog +running[^]*web1 +up +10\.0\.0\.1 +80/,
   );
   const listed = await runCo2(t, { args: ['service', 'list', '--url', relay.url], cwd: relay.cwd }).exit;
   t.regex(listed.stdout.join('\n'), /web +running +1 +0 +1 of 1 +1 of 1/);

@@ -62,6 +62,11 @@ test('programs are work: stdin, stdout, stderr and the exit code are kept apart'
   t.deepEqual(greeted.stdout, ['hello Ann']);
   t.is(greeted.stderr[0], 'done');
   t.is(greeted.code, 3);
+  const inJson = await runCo2(t, { args: [...args, '--json'], cwd: relay.cwd }).exit;
+  t.is(inJson.code, 3);
+  const { error } = JSON.parse(inJson.stderr.at(-1) ?? '') as { error: { message: string } };
+  t.like(error, { kind: 'failed', code: 'FAILED' });
+  t.regex(error.message, /^unit \w+ failed: /);
   const refused = await runCo2(t, { args: ['work', 'submit', 'shell.greet', 'nick=Ann', '--url', relay.url], cwd: relay.cwd }).exit;
   t.is(refused.code, 1);
   t.regex(refused.stderr.join('\n'), /does not take the parameter 'nick': it takes name/);

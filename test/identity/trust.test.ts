@@ -253,6 +253,18 @@ test('an unknown node waits for approval, and the list of those that wait is bou
   t.throws(() => trust.forget('nobody'), { message: /co2 peers list/ });
 });
 
+test('a forgotten peer is not linked any more, also one that never answered', (t) => {
+  const trust = trustOf('pair');
+  trust.link(`${URL_ONE}/`);
+  const one = nodeOf('one');
+  trust.reach(URL_ONE, provenOf(one));
+  t.deepEqual(trust.forget(`${URL_ONE}/`), { id: one.id, urls: [URL_ONE] });
+  t.deepEqual(trust.links, []);
+  trust.link('http://token:secret@192.0.2.7:2004/');
+  t.deepEqual(trust.forget('http://192.0.2.7:2004'), { id: '', urls: ['http://192.0.2.7:2004'] });
+  t.deepEqual(trust.links, []);
+});
+
 test('an older start, or a second instance of the same one, is refused as a copy', (t) => {
   const trust = trustOf('pin');
   const one = nodeOf('one');

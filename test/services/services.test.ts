@@ -307,6 +307,11 @@ test.serial('a stop lets reactors process what waits; the service stays stopped 
   t.like(await stopping, { state: 'stopped', up: 0, down: 0 });
   t.deepEqual(await stage.changes('web.left', 3), ['a+', 'b+', 'c+']);
   t.deepEqual(stage.closed, ['web.left']);
+  // A start and a stop in order are no failures.
+  t.deepEqual(
+    seen.matching('service.state', {}).map(({ state }) => state),
+    ['running', 'stopping', 'stopped'],
+  );
   // Not lost: it is read when the watcher runs again.
   stage.report('web.one', { d: up() });
   t.like(await relay.callDirectly('service.start', 'web'), { state: 'running' });

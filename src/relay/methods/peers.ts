@@ -1,5 +1,5 @@
 /** The methods by which relays prove who they are, and operators decide whom to trust. */
-import { RelayError, clean } from '../../core/core.ts';
+import { RelayError, clean, serverName } from '../../core/core.ts';
 import { pairingCode } from '../../identity/identity.ts';
 import type { Mesh, Peering } from '../../mesh/mesh.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
@@ -48,7 +48,7 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: Peer
   registry.add({
     name: 'relay.trust',
     access: 'admin',
-    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also forwards dicts to the first URL that the node says it has. Returns {node, nick, peer}: peer is that URL, or empty.',
+    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also forwards dicts to the first URL that the node says it has. Returns {node, nick, peer}: peer is the URL to which this relay forwards dicts, or empty.',
     signatures: [
       ['struct', 'string'],
       ['struct', 'string', 'boolean'],
@@ -58,7 +58,7 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: Peer
   registry.add({
     name: 'relay.forget',
     access: 'admin',
-    help: 'Forgets a node, by its id or the URL at which it is pinned: it has no rights any more, links that relay.pair made end, and the key of a configured peer is pinned again at its next contact. Returns {node, peers}.',
+    help: 'Forgets a node, by its id or the URL at which it is pinned: it has no rights any more, links that relay.pair made end, and the key of a configured peer is pinned again at its next contact. Returns {node, peers}: the URLs; node is empty for a link to a relay that never proved its key.',
     signatures: [['struct', 'string']],
     invoke: async (params) => {
       const { id, urls } = await peering.forget(textIn('relay.forget', params));
@@ -70,19 +70,19 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: Peer
 
 async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: string): Promise<Sendable> {
   const url = peerUrl(text);
-  const isNew = !mesh.names.includes(nameOf(url));
+  const isNew = !mesh.names.includes(serverName(url));
   if (isNew) mesh.add(url.href);
   try {
-    const { session, node, nick, answer, reason } = await mesh.contact(nameOf(url));
+    const { session, node, nick, answer, reason } = await mesh.contact(serverName(url));
     if (session !== 'proven')
       throw new RelayError(
         'FORBIDDEN',
-        `${nameOf(url)} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`,
+        `${serverName(url)} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`,
       );
     if (isNew) await peering.link(url.href);
     return { node, nick, code: pairingCode(peering.status().node, node), answer, reason };
   } catch (error) {
-    if (isNew) await mesh.dismiss([nameOf(url)]);
+    if (isNew) await mesh.dismiss([serverName(url)]);
     throw error;
   }
 }
@@ -90,13 +90,16 @@ async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: stri
 async function trust(peering: Peering, mesh: PeerMethodsParts['mesh'], id: string, link: boolean): Promise<Sendable> {
   const { nick, addrs } = await peering.approve(id);
   const [first] = addrs;
-  if (!link || first === undefined) return { node: id, nick, peer: '' };
+  if (!link || first === undefined) {
+    const urls = peering.status().known.find((known) => known.id === id)?.urls ?? [];
+    return { node: id, nick, peer: urls.find((one) => mesh.names.includes(one)) ?? '' };
+  }
   const url = peerUrl(first);
-  if (!mesh.names.includes(nameOf(url))) {
+  if (!mesh.names.includes(serverName(url))) {
     await peering.link(url.href);
     mesh.add(url.href);
   }
-  return { node: id, nick, peer: nameOf(url) };
+  return { node: id, nick, peer: serverName(url) };
 }
 
 function peerUrl(text: string): URL {
@@ -106,11 +109,6 @@ function peerUrl(text: string): URL {
     'INVALID_PARAMS',
     `'${clean(text.replace(/\/\/[^/@\s]*@/, '//…@'), 200)}' is not a URL like http://192.168.1.7:2004`,
   );
-}
-
-/** The URL as peers are named: without credentials, and without a path if that is `/`. */
-function nameOf({ protocol, host, pathname }: URL): string {
-  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
 }
 
 function textIn(method: string, [text]: readonly Value[]): string {
