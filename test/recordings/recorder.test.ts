@@ -1,4 +1,5 @@
 /** Recordings and commands on a virtual clock, with a store whose power can fail, and datasources that the tests control. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -342,6 +343,21 @@ test('files are written in the permitted directories only, and never through lin
   symlinkSync(outside, join(kit.directory, 'own', 'link.ndjson'));
   await t.throwsAsync(kit.recorder.startRecording(NAME, { file: 'link.ndjson' }), { message: /cannot be opened/ });
   t.is(readFileSync(outside, 'utf8'), 'mine\n');
+  execFileSync('mkfifo', [join(kit.directory, 'own', 'pipe.ndjson')]);
+  await t.throwsAsync(kit.recorder.startRecording(NAME, { file: 'pipe.ndjson' }), { message: /cannot be opened/ });
+});
+
+test('the number of files is bounded, whoever names them', async (t) => {
+  const kit = await kitOf(t, { sources: [new Sensor()], limits: { maxFiles: 2 } });
+  const record = async (file: string): Promise<void> => {
+    await kit.recorder.startRecording(NAME, { file });
+    await kit.recorder.stopRecording(NAME);
+  };
+  await record('a.ndjson');
+  await record('b.ndjson');
+  await t.throwsAsync(record('c.ndjson'), { message: /has 2 files of recordings already: .*maxFiles/, code: 'LIMIT' });
+  await record('a.ndjson');
+  t.deepEqual(readdirSync(join(kit.directory, 'own')).sort(), ['a.ndjson', 'b.ndjson']);
 });
 
 test('stored frames survive a crash, are replayed at their speed, and go by age and size', async (t) => {
