@@ -276,7 +276,11 @@ export class Trust {
     const known = this.#nodes.get(node.id);
     const since = known?.since ?? new Date(this.#parts.date()).toISOString();
     const { id, epoch } = node;
-    this.#set({ ...{ id, nick: nickOf(node), epoch, instance, since }, pub: node.pub.toString('base64'), isApproved: known?.isApproved ?? isApproved });
+    this.#set({
+      ...{ id, nick: nickOf(node), epoch, instance, since },
+      pub: node.pub.toString('base64'),
+      isApproved: known?.isApproved ?? isApproved,
+    });
   }
 
   #set(node: KnownNode): void {
