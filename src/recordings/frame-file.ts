@@ -6,7 +6,7 @@ import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { RelayError, clean } from '../core/core.ts';
 import { frameLine } from '../json/json.ts';
 import type { Frame } from '../plugin-host/plugin-host.ts';
-import { systemReason } from '../state/state.ts';
+import { isCode, systemReason } from '../state/state.ts';
 import type { RecordingLimits } from './options.ts';
 import type { FrameTarget } from './targets.ts';
 
@@ -124,10 +124,15 @@ class FrameFile implements FrameTarget {
   async #rotate(): Promise<void> {
     const { path } = this;
     const { keepFiles } = this.limits;
+    for (let number = keepFiles; number >= 2; number--) await rename(`${path}.${number - 1}`, `${path}.${number}`).catch(() => undefined);
+    try {
+      await (keepFiles === 0 ? rm(path, { force: true }) : rename(path, `${path}.1`));
+    } catch (error) {
+      // Whoever took the file away has done the same. Otherwise it must not grow.
+      if (!isCode(error, 'ENOENT'))
+        throw new RelayError('STATE_DIRECTORY', `its file is full and cannot be renamed: ${systemReason(error)}`, { cause: error });
+    }
     await this.file.close();
-    if (keepFiles === 0) await rm(path, { force: true });
-    for (let number = keepFiles; number >= 1; number--)
-      await rename(number === 1 ? path : `${path}.${number - 1}`, `${path}.${number}`).catch(() => undefined);
     this.file = await open(path, FLAGS, MODE);
     this.bytes = (await this.file.stat()).size;
   }

@@ -1,6 +1,6 @@
 /** Recordings and commands on a virtual clock, with a store whose power can fail, and datasources that the tests control. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -317,6 +317,20 @@ test('frames go to the network as dicts, and to a file that is bounded', async (
   t.deepEqual(read.at(-1), { source: NAME, type: 'image/png', timestamp: EPOCH, base64: 'AP8=' } as object);
   t.is(read.at(-2)?.payload, '{"number":99}');
   for (const end of ['', '.1', '.2']) t.true(readFileSync(join(own, `load.ndjson${end}`)).length <= 1024);
+});
+
+test('a full file that cannot be renamed does not grow', async (t) => {
+  const sensor = new Sensor();
+  const kit = await kitOf(t, { sources: [sensor], limits: { maxFileBytes: 1024, keepFiles: 1 } });
+  const file = join(kit.directory, 'own', 'load.ndjson');
+  mkdirSync(`${file}.1`, { recursive: true });
+  await kit.recorder.startRecording(NAME, { dicts: true, file: 'load.ndjson' });
+  for (let number = 0; number < 100; number++) sensor.push(frame(String(number)));
+  await kit.sent.first(100);
+  while ((kit.recorder.status(NAME).targets.file?.lost ?? 0) === 0) await new Promise(setImmediate);
+  t.regex(kit.recorder.status(NAME).targets.file?.lastError ?? '', /its file is full and cannot be renamed/);
+  await kit.recorder.stopRecording(NAME);
+  t.true(readFileSync(file).length <= 1024);
 });
 
 test('files are written in the permitted directories only, and never through links', async (t) => {
