@@ -32,6 +32,8 @@ const INHERITED = ['PATH', 'HOME', 'LANG'] as const;
 // Enough for a message; the rest of what a program writes is dropped.
 const MAX_OUTPUT = 4_096;
 const KILL_AFTER_MS = 2_000;
+// As many as a service knows by default. Those that are up are as many as there are.
+const MAX_DOWN = 10_000;
 
 @Satellite({ config: globalSchema })
 export class Exec extends Plugin<Global> {
@@ -46,17 +48,33 @@ export class Exec extends Plugin<Global> {
   run(config: Config, { service }: EndpointContext) {
     if (!this.#allowed.includes(config.exec))
       throw new Error(`${config.exec} is not allowed; list it: plugins: { 'react.exec': { allow: ['${config.exec}'] } }`);
-    const nodes: Record<string, ServiceNode> = Object.create(null) as Record<string, ServiceNode>;
+    const known = new Map<string, ServiceNode>();
     const closing = new AbortController();
     return {
       react: async (changes: ServiceEvent) => {
-        Object.assign(nodes, changes);
+        note(known, changes);
+        const nodes = Object.fromEntries(known);
         await runOnce(config, `${JSON.stringify({ service, changes, nodes })}\n`, closing.signal);
       },
       close: () => {
         closing.abort();
       },
     };
+  }
+}
+
+/** Nobody says which nodes the service has forgotten, so the ones that went down first are forgotten here, too. */
+function note(known: Map<string, ServiceNode>, changes: ServiceEvent): void {
+  for (const [name, node] of Object.entries(changes)) {
+    // Deleted first, so that it becomes the latest.
+    known.delete(name);
+    known.set(name, node);
+  }
+  let down = 0;
+  for (const { status } of known.values()) down += Number(status === 'down');
+  for (const [name, { status }] of known) {
+    if (down <= MAX_DOWN) return;
+    if (status === 'down' && known.delete(name)) down--;
   }
 }
 

@@ -36,22 +36,32 @@ export interface XmlService {
   readonly writing?: (principal: Principal) => WriteOptions | undefined;
   /** The result that is answered in place of a fault of this call; undefined, and without it, the fault is. */
   readonly answerFor?: (call: ParsedCall, fault: FaultAnswer) => Sendable | undefined;
+  /** True if other relays call it in their sessions. Default: such calls are refused, without a proof. */
+  readonly isForRelays?: boolean;
 }
 
 /** The calls of methods in the registry. */
 export function rpcCalls(parts: XmlRpcEndpointParts): XmlCalls {
-  return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.dispatcher.callAtOnce(methodName, params, caller) });
+  return xmlCalls(parts, {
+    call: ({ methodName, params }, caller) => parts.dispatcher.callAtOnce(methodName, params, caller),
+    isForRelays: true,
+  });
 }
 
 /** The calls that `service` answers. */
-export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, answerFor }: XmlService): XmlCalls {
+export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, answerFor, isForRelays = false }: XmlService): XmlCalls {
   const { dispatcher, bodies, maxBodyBytes, acceptsNonFinite } = parts;
   const endpoint: RpcEndpoint<Exchange> = {
     admit: ({ principal: { session }, body }) => {
-      if (session) session.accept(Buffer.isBuffer(body) ? body : NO_BODY);
+      if (!session) return;
+      // The path is not proved: somebody on the way may have changed it.
+      if (!isForRelays) throw new RelayError('NOT_AUTHENTICATED', 'relays call each other at /RPC2');
+      session.accept(Buffer.isBuffer(body) ? body : NO_BODY);
     },
-    parse: (body, { principal, charset }) => {
+    parse: (body, { principal, charset: named }) => {
       if (!Buffer.isBuffer(body)) throw new RelayError('INVALID_REQUEST', 'the request has no body; a call is a <methodCall> document');
+      // Relays write UTF-8. The body is proved, and its Content-Type is not.
+      const charset = principal.session ? 'utf-8' : named;
       const allowNonFinite = principal.isPeer && acceptsNonFinite?.(principal.address) === true;
       return bodies.parse(body, { charset, limits: { maxBodyBytes }, allowNonFinite });
     },

@@ -1,5 +1,5 @@
 /** Which nodes are trusted: keys pinned at the first contact, nodes that an operator approved, and those that wait for it. */
-import { RelayError, serverName } from '../core/core.ts';
+import { RelayError, clean, serverName } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { StateFile } from '../state/state.ts';
 import type { Descriptor } from './descriptor.ts';
@@ -160,8 +160,8 @@ export class Trust {
     if (this.mode === 'pin')
       return { kind: 'known', reason: `node ${node.id} is not among the peers of this relay, or this relay has not reached it yet` };
     const code = pairingCode(this.#parts.self, node.id);
-    const { id, nick, epoch, addrs } = node;
-    const pending = { id, nick, pub: node.pub.toString('base64'), epoch, instance, code, address, addrs };
+    const { id, epoch, addrs } = node;
+    const pending = { id, nick: nickOf(node), pub: node.pub.toString('base64'), epoch, instance, code, address, addrs };
     this.#pending.delete(id);
     this.#pending.set(id, pending);
     for (const oldest of this.#pending.keys()) if (this.#pending.size > MAX_PENDING) this.#pending.delete(oldest);
@@ -295,8 +295,12 @@ export class Trust {
   #remember({ node, instance }: Proven, isApproved: boolean): void {
     const known = this.#nodes.get(node.id);
     const since = known?.since ?? new Date(this.#parts.date()).toISOString();
-    const { id, nick, epoch } = node;
-    this.#set({ ...{ id, nick, epoch, instance, since }, pub: node.pub.toString('base64'), isApproved: known?.isApproved ?? isApproved });
+    const { id, epoch } = node;
+    this.#set({
+      ...{ id, nick: nickOf(node), epoch, instance, since },
+      pub: node.pub.toString('base64'),
+      isApproved: known?.isApproved ?? isApproved,
+    });
   }
 
   #set(node: KnownNode): void {
@@ -304,6 +308,11 @@ export class Trust {
       throw new RelayError('LIMIT', `${MAX_NODES} nodes are known already; remove some with co2 peers forget`);
     this.#nodes.set(node.id, node);
   }
+}
+
+/** What a node calls itself, for terminals and pages: strangers choose it. */
+function nickOf({ nick }: Descriptor): string {
+  return clean(nick, 64);
 }
 
 /** What to do about a peer with another key. */

@@ -123,6 +123,7 @@ function laterOf({ reason, retryAfterMs }: UnreadableAnswer): Extract<Verdict, {
   return { kind: 'later', reason, retryAfterMs: retryAfterMs === undefined ? undefined : Math.min(retryAfterMs, MAX_RETRY_AFTER_MS) };
 }
 
-function isSuccess(status: number): boolean {
+/** True for a status that says that a request was accepted. */
+export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }

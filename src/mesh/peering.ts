@@ -24,6 +24,7 @@ import {
   sideOnWire,
 } from '../identity/identity.ts';
 import type { Agreed, HelloAnswer, HelloSide, KnownNode, OwnNode, PendingNode, Proven, SessionKeys, Trust } from '../identity/identity.ts';
+import { isSuccess } from '../links/links.ts';
 import type { HttpLinkTransport, ServerAnswer } from '../links/links.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
@@ -63,8 +64,8 @@ const UNLISTED_MS = 10_000;
 const NO_EXPORTER = Buffer.alloc(0);
 const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 const REFUSING_FAULTS: ReadonlySet<number> = new Set([401, 403, -32602]);
-// What servers without the method answer instead of a fault.
-const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([200, 204, 400, 404, 405, 500, 501]);
+// What servers without the method answer instead of a fault, besides a success.
+const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([400, 404, 405, 500, 501]);
 
 export class Peering {
   readonly #parts: PeeringParts;
@@ -393,7 +394,8 @@ function nodeIn({ node }: Dict): string {
 }
 
 function isPassing(answer: ServerAnswer): boolean {
-  return answer.kind === 'fault' ? PASSING_FAULTS.has(answer.code) : answer.kind === 'other' && !NO_METHOD_STATUSES.has(answer.status);
+  if (answer.kind === 'fault') return PASSING_FAULTS.has(answer.code);
+  return answer.kind === 'other' && !isSuccess(answer.status) && !NO_METHOD_STATUSES.has(answer.status);
 }
 
 function textOf(answer: ServerAnswer): string {

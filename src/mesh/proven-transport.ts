@@ -2,6 +2,7 @@
 import { RelayError } from '../core/core.ts';
 import { SESSION_HEADER, isAnswerOf, requestHeader } from '../identity/identity.ts';
 import type { SessionKeys } from '../identity/identity.ts';
+import { isSuccess } from '../links/links.ts';
 import type { HttpAnswer, HttpLinkTransport, LinkTransport, ServerAnswer } from '../links/links.ts';
 
 /** How a peer stands with its identity. */
@@ -125,5 +126,7 @@ function isProvenAnswer({ bytes, headers }: HttpAnswer, keys: SessionKeys, numbe
 
 /** True for an answer that settles a dict: with a false one, somebody else on the network could make a dict lost. */
 function needsProof(answer: ServerAnswer): boolean {
-  return answer.kind === 'value' || (answer.kind === 'fault' && !PASSING_FAULTS.has(answer.code));
+  if (answer.kind === 'fault') return !PASSING_FAULTS.has(answer.code);
+  // With a status of success, a dict counts as accepted, whatever else the answer says.
+  return answer.kind === 'value' || isSuccess(answer.status);
 }

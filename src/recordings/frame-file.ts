@@ -1,20 +1,20 @@
 /** A file of frames, one line of JSON each, of bounded size: when it is full, it is renamed and a new one is begun. */
 import { constants } from 'node:fs';
-import { mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, opendir, realpath, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { RelayError, clean } from '../core/core.ts';
 import { frameLine } from '../json/json.ts';
 import type { Frame } from '../plugin-host/plugin-host.ts';
-import { systemReason } from '../state/state.ts';
+import { isCode, systemReason } from '../state/state.ts';
 import type { RecordingLimits } from './options.ts';
 import type { FrameTarget } from './targets.ts';
 
-export type FileLimits = Pick<RecordingLimits, 'directories' | 'maxFileBytes' | 'keepFiles'>;
+export type FileLimits = Pick<RecordingLimits, 'directories' | 'maxFileBytes' | 'keepFiles' | 'maxFiles'>;
 
 const NAME = /^\w[\w.-]{0,99}\.ndjson$/;
-// Never through a link that somebody else made, and only what nobody else may read.
-const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+// Never through a link that somebody else made, and only what nobody else may read. Opening a pipe that nobody reads must not wait.
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MODE = 0o600;
 
 /**
@@ -32,16 +32,35 @@ export function pathOfFile(file: string, own: string, directories: readonly stri
   return isAllowed ? path : refuse(`it is in none of recordingLimits.directories (${directories.join(', ') || 'none'})`);
 }
 
-/** Opens the file for appending. Rejects with a RelayError STATE_DIRECTORY, or INVALID_PARAMS if the file is not permitted. */
+/**
+ * Opens the file for appending. Rejects with a RelayError STATE_DIRECTORY, INVALID_PARAMS if the file is not permitted, or LIMIT if it
+ * would be one too many.
+ */
 export async function openFrameFile(file: string, own: string, limits: FileLimits): Promise<FrameTarget> {
   const path = pathOfFile(file, own, limits.directories);
   try {
     if (!isAbsolute(file)) await mkdir(own, { recursive: true, mode: 0o700 });
     await requireInside(dirname(path), isAbsolute(file) ? limits.directories : [own]);
+    await requireRoom(path, limits);
     return await FrameFile.open(path, limits);
   } catch (error) {
     if (RelayError.is(error)) throw error;
     throw new RelayError('STATE_DIRECTORY', `the file '${clean(file, 200)}' cannot be opened: ${systemReason(error)}`, { cause: error });
+  }
+}
+
+/** Each file is bounded, so their number must be, too. Full files count with the one that they were. */
+async function requireRoom(path: string, { maxFiles }: FileLimits): Promise<void> {
+  const isThere = await lstat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  let count = 0;
+  for await (const { name } of await opendir(dirname(path))) {
+    if (!name.endsWith('.ndjson') || ++count < maxFiles) continue;
+    const remedy = 'remove some, write to one of them, or raise recordingLimits.maxFiles';
+    throw new RelayError('LIMIT', `the directory of the file has ${maxFiles} files of recordings already: ${remedy}`);
   }
 }
 
@@ -105,10 +124,15 @@ class FrameFile implements FrameTarget {
   async #rotate(): Promise<void> {
     const { path } = this;
     const { keepFiles } = this.limits;
+    for (let number = keepFiles; number >= 2; number--) await rename(`${path}.${number - 1}`, `${path}.${number}`).catch(() => undefined);
+    try {
+      await (keepFiles === 0 ? rm(path, { force: true }) : rename(path, `${path}.1`));
+    } catch (error) {
+      // Whoever took the file away has done the same. Otherwise it must not grow.
+      if (!isCode(error, 'ENOENT'))
+        throw new RelayError('STATE_DIRECTORY', `its file is full and cannot be renamed: ${systemReason(error)}`, { cause: error });
+    }
     await this.file.close();
-    if (keepFiles === 0) await rm(path, { force: true });
-    for (let number = keepFiles; number >= 1; number--)
-      await rename(number === 1 ? path : `${path}.${number - 1}`, `${path}.${number}`).catch(() => undefined);
     this.file = await open(path, FLAGS, MODE);
     this.bytes = (await this.file.stat()).size;
   }

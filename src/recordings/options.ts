@@ -32,6 +32,8 @@ export interface RecordingLimits {
   readonly maxFileBytes: number;
   /** Full files that are kept besides the current one: `load.ndjson.1` is the newest of them. Default 4. */
   readonly keepFiles: number;
+  /** Files of frames in one directory, each with the full ones that are kept; a recording to a further file is refused. Default 100. */
+  readonly maxFiles: number;
   /** ms that frames are kept in the store. Default 7 days. */
   readonly keepMs: number;
   /** Bytes of one recording in the store; the oldest frames are removed. Default 64 MiB. */
@@ -58,6 +60,7 @@ export const recordingDefaults: RecordingOptions = {
     maxBufferedBytes: 64 * MIB,
     maxFileBytes: 64 * MIB,
     keepFiles: 4,
+    maxFiles: 100,
     keepMs: 7 * DAY_MS,
     maxStoredBytes: 64 * MIB,
     maxCommands: 100,
@@ -86,6 +89,7 @@ export const recordingShape = {
     maxBufferedBytes: bytes,
     maxFileBytes: z.int().check(z.gte(1024), z.lte(2 ** 40)),
     keepFiles: z.int().check(z.gte(0), z.lte(1_000)),
+    maxFiles: count,
     keepMs: z.int().check(z.gte(1), z.lte(3_660 * DAY_MS)),
     maxStoredBytes: bytes,
     maxCommands: count,

@@ -260,3 +260,25 @@ test('react.exec is off unless a program is allowed, and gives it each change', 
   t.deepEqual(last.changes, JSON.parse(`{${a},${b}}`));
   t.deepEqual(last.nodes, last.changes);
 });
+
+test('react.exec forgets nodes that are down when there are ever new ones', async (t) => {
+  const directory = temporaryDir(t);
+  const [exec, output] = [join(directory, 'update'), join(directory, 'output')];
+  writeFileSync(exec, '#!/bin/sh\ncat > "$OUT.part" && mv "$OUT.part" "$OUT"\n');
+  chmodSync(exec, 0o755);
+  const proxy = { type: 'react.exec', cfg: { exec, env: { OUT: output } } };
+  const relay = await start(t, { watchers: told, reactors: { proxy } }, { 'react.exec': { allow: [exec] } });
+  await relay.seen.event('service.state', { state: 'running' });
+  await post(relay, { a: { status: 'up' } });
+  for (const round of ['one', 'two']) {
+    const names = Array.from({ length: 9_000 }, (_, number) => `${round}${number}`);
+    t.is((await post(relay, Object.fromEntries(names.map((name) => [name, { status: 'down' }])))).status, 200);
+    await changed(relay, `${round}0`, 'down');
+  }
+  await relay.stop();
+  const { changes, nodes } = JSON.parse(readFileSync(output, 'utf8')) as Record<'changes' | 'nodes', Readonly<Record<string, object>>>;
+  t.is(Object.keys(changes).length, 9_000);
+  t.is(Object.keys(nodes).length, 10_001);
+  t.like(nodes, { a: { status: 'up' }, two0: { status: 'down' }, one8999: { status: 'down' } });
+  t.is(nodes.one0, undefined);
+});

@@ -83,7 +83,14 @@ const DEFAULTS = {
   },
   recordings: {},
   recordingLimits: {
-    ...{ directories: [], maxFrameBytes: 1024 ** 2, maxBufferedBytes: 64 * 1024 ** 2, maxFileBytes: 64 * 1024 ** 2, keepFiles: 4 },
+    ...{
+      directories: [],
+      maxFrameBytes: 1024 ** 2,
+      maxBufferedBytes: 64 * 1024 ** 2,
+      maxFileBytes: 64 * 1024 ** 2,
+      keepFiles: 4,
+      maxFiles: 100,
+    },
     ...{ keepMs: 7 * 86_400_000, maxStoredBytes: 64 * 1024 ** 2, maxCommands: 100 },
   },
   services: {},

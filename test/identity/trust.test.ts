@@ -251,6 +251,13 @@ test('an unknown node waits for approval, and the list of those that wait is bou
   trust.forget(one.id);
   t.like(trust.meet(provenOf(one), '192.0.2.1'), { kind: 'pending' });
   t.throws(() => trust.forget('nobody'), { message: /co2 peers list/ });
+  // Terminals and pages show it.
+  const evil = nodeOf('\u009b2J\u202e' + 'x'.repeat(200));
+  trust.meet(provenOf(evil), '192.0.2.1');
+  const shown = trust.list().pending.at(-1)?.nick ?? '';
+  t.notRegex(shown, /[\u0080-\u009f\u202e]/);
+  t.true(shown.length <= 65);
+  t.is(trust.approve(evil.id).nick, shown);
 });
 
 test('a forgotten peer is not linked any more, also one that never answered', (t) => {

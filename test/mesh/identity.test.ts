@@ -264,26 +264,64 @@ async function proxy(t: ExecutionContext, port: number, change: (answer: Buffer)
   return urlOf((server.address() as AddressInfo).port);
 }
 
-test('somebody on the way who answers in the name of a peer makes no dict lost', async (t) => {
-  const b = await startRelay(t, { ...FAST, nick: 'b' });
-  let isLying = false;
-  const lied = new Gate<true>();
-  const url = await proxy(t, Number(new URL(b.url).port), (answer) => {
-    if (!isLying || !answer.includes('methodResponse')) return undefined;
-    lied.push(true);
-    const body =
-      '<?xml version="1.0"?><methodResponse><params><param><value><boolean>1</boolean></value></param></params></methodResponse>';
-    return Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+const httpAnswer = (status: string, type: string, body: string): Buffer =>
+  Buffer.from(`HTTP/1.1 ${status}\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+const ACCEPTED =
+  '<?xml version="1.0"?><methodResponse><params><param><value><boolean>1</boolean></value></param></params></methodResponse>';
+const UNKNOWN_SESSION =
+  '<?xml version="1.0"?><methodResponse><fault><value><struct><member><name>faultCode</name><value><int>401</int></value></member>' +
+  '<member><name>faultString</name><value><string>say hello</string></value></member></struct></value></fault></methodResponse>';
+
+// The answers one after the other, the last one again and again; and why the dict waits.
+const LIES: readonly (readonly [name: string, answers: readonly Buffer[], reason: RegExp])[] = [
+  ['a result', [httpAnswer('200 OK', 'text/xml', ACCEPTED)], /does not prove that it comes from node/],
+  ['a page', [httpAnswer('200 OK', 'text/html', '<p>Welcome to the hotel')], /does not prove that it comes from node/],
+  ['what is no XML', [httpAnswer('200 OK', 'text/xml', 'Welcome')], /does not prove that it comes from node/],
+  ['an unusual success', [httpAnswer('202 Accepted', 'text/html', '<p>Later')], /does not prove that it comes from node/],
+  [
+    'an unusual success of a hello',
+    [httpAnswer('200 OK', 'text/xml', UNKNOWN_SESSION), httpAnswer('202 Accepted', 'text/html', '<p>Later')],
+    /does not answer relay\.hello/,
+  ],
+];
+
+for (const [name, answers, reason] of LIES)
+  test(`somebody on the way who answers in the name of a peer makes no dict lost: ${name}`, async (t) => {
+    const b = await startRelay(t, { ...FAST, nick: 'b' });
+    let lies: Buffer[] | undefined;
+    const url = await proxy(t, Number(new URL(b.url).port), (answer) => {
+      if (!lies || !answer.includes('methodResponse')) return undefined;
+      return lies.length > 1 ? lies.shift() : lies[0];
+    });
+    const a = await startRelay(t, { ...FAST, peers: [url] });
+    await a.seen.event('peer.proven', { nick: 'b' });
+    lies = [...answers];
+    await a.emit({ data: 'kept' });
+    await a.seen.event('link.state', { state: { reason } });
+    t.like(a.status().mesh.peers[0], { waiting: 1, forwarded: 0 });
+    lies = undefined;
+    await a.events.next((event) => event.type === 'link.state' && event.state.type === 'up' && event.state.attempts > 0, { since: 0 });
+    t.like(a.status().mesh.peers[0], { forwarded: 1 });
   });
-  const a = await startRelay(t, { ...FAST, peers: [url] });
-  await a.seen.event('peer.proven', { nick: 'b' });
-  isLying = true;
-  await a.emit({ data: 'kept' });
-  await a.seen.event('link.state', { state: { reason: /does not prove that it comes from node/ } });
-  t.like(a.status().mesh.peers[0], { waiting: 1, forwarded: 0 });
-  isLying = false;
-  await a.events.next((event) => event.type === 'link.state' && event.state.type === 'up' && event.state.attempts > 0, { since: 0 });
-  t.like(a.status().mesh.peers[0], { forwarded: 1 });
+
+test('somebody on the way cannot change how a request of a session is read, nor who answers it', async (t) => {
+  const { a, aUrl } = await startPair(t);
+  const { keys } = await new Stranger().hello(t, aUrl);
+  const ways: readonly Record<string, string>[] = [{}, { 'x-unusual': 'the general path' }];
+  for (const [index, more] of ways.entries()) {
+    const body = notify({ data: 'für alle' });
+    const number = 2 * index + 1;
+    t.is(await post(aUrl, body, requestHeader(keys, number, body), { ...more, 'content-type': 'text/xml; charset=iso-8859-1' }), true);
+    const header = requestHeader(keys, number + 1, body);
+    const answer = await request(aUrl, { path: '/robot', body, headers: { ...more, [SESSION_HEADER]: header } });
+    t.like(parseResponse(answer.body), { kind: 'fault', code: 401 });
+    t.is(answer.headers[SESSION_HEADER], undefined, 'its answer would settle the dict');
+    t.is(await post(aUrl, body, header, more), true, 'where it was meant to go');
+  }
+  t.deepEqual(
+    a.received.all.map(({ dict }) => dict.data),
+    ['für alle', 'für alle', 'für alle', 'für alle'],
+  );
 });
 
 test('a copied state directory raises an alarm on both copies, and the newer start stays', async (t) => {

@@ -1,5 +1,6 @@
 /** Recordings and commands on a virtual clock, with a store whose power can fail, and datasources that the tests control. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -318,6 +319,20 @@ test('frames go to the network as dicts, and to a file that is bounded', async (
   for (const end of ['', '.1', '.2']) t.true(readFileSync(join(own, `load.ndjson${end}`)).length <= 1024);
 });
 
+test('a full file that cannot be renamed does not grow', async (t) => {
+  const sensor = new Sensor();
+  const kit = await kitOf(t, { sources: [sensor], limits: { maxFileBytes: 1024, keepFiles: 1 } });
+  const file = join(kit.directory, 'own', 'load.ndjson');
+  mkdirSync(`${file}.1`, { recursive: true });
+  await kit.recorder.startRecording(NAME, { dicts: true, file: 'load.ndjson' });
+  for (let number = 0; number < 100; number++) sensor.push(frame(String(number)));
+  await kit.sent.first(100);
+  while ((kit.recorder.status(NAME).targets.file?.lost ?? 0) === 0) await new Promise(setImmediate);
+  t.regex(kit.recorder.status(NAME).targets.file?.lastError ?? '', /its file is full and cannot be renamed/);
+  await kit.recorder.stopRecording(NAME);
+  t.true(readFileSync(file).length <= 1024);
+});
+
 test('files are written in the permitted directories only, and never through links', async (t) => {
   const sensor = new Sensor();
   const kit = await kitOf(t, { sources: [sensor], limits: { directories: ['/permitted'] } });
@@ -342,6 +357,21 @@ test('files are written in the permitted directories only, and never through lin
   symlinkSync(outside, join(kit.directory, 'own', 'link.ndjson'));
   await t.throwsAsync(kit.recorder.startRecording(NAME, { file: 'link.ndjson' }), { message: /cannot be opened/ });
   t.is(readFileSync(outside, 'utf8'), 'mine\n');
+  execFileSync('mkfifo', [join(kit.directory, 'own', 'pipe.ndjson')]);
+  await t.throwsAsync(kit.recorder.startRecording(NAME, { file: 'pipe.ndjson' }), { message: /cannot be opened/ });
+});
+
+test('the number of files is bounded, whoever names them', async (t) => {
+  const kit = await kitOf(t, { sources: [new Sensor()], limits: { maxFiles: 2 } });
+  const record = async (file: string): Promise<void> => {
+    await kit.recorder.startRecording(NAME, { file });
+    await kit.recorder.stopRecording(NAME);
+  };
+  await record('a.ndjson');
+  await record('b.ndjson');
+  await t.throwsAsync(record('c.ndjson'), { message: /has 2 files of recordings already: .*maxFiles/, code: 'LIMIT' });
+  await record('a.ndjson');
+  t.deepEqual(readdirSync(join(kit.directory, 'own')).sort(), ['a.ndjson', 'b.ndjson']);
 });
 
 test('stored frames survive a crash, are replayed at their speed, and go by age and size', async (t) => {

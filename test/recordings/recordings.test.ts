@@ -184,6 +184,35 @@ test('a killed child is noticed in each state, and the recording goes on with th
   t.deepEqual(textsOf(page), ['first']);
 });
 
+test('commands whose callers do not read hold up nothing else of a child', async (t) => {
+  t.timeout(60_000);
+  const plugin = `import { Controller, Datasource, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Spam extends Plugin {
+  /** Never ends by itself. */
+  @Controller()
+  async *command() { for (let number = 0; ; number++) yield { type: 'text/plain', payload: String(number) }; }
+  @Datasource()
+  async *record(signal: AbortSignal) {
+    yield { type: 'text/plain', payload: 'on time' };
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  }
+}`;
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': plugin }), isolation: { 'ham.spam': 'child' } });
+  const frame = { type: 'text/plain', payload: 'go' };
+  const ids: Value[] = [];
+  for (let count = 0; count < 70; count++) {
+    const { command } = (await relay.call('recording.command', 'ham.spam', frame)) as Struct;
+    ids.push(command ?? '');
+  }
+  await relay.call('recording.start', 'ham.spam');
+  let page = await subscribe(relay);
+  if (page.frames.length === 0) page = await subscribe(relay, page.next);
+  t.deepEqual(textsOf(page), ['on time']);
+  // They did not have to be given up first.
+  for (const command of ids) t.like(await relay.call('recording.frames', { command, limit: 1 }), { state: 'running' });
+});
+
 test('a program records and is commanded, and is killed', async (t) => {
   t.timeout(60_000);
   const programs = [{ name: 'lab.counter', exec: process.execPath, args: [PROGRAM] }];

@@ -8,9 +8,21 @@ import { FIRST_CHILD_CALL, callNumbers } from '../pipe/pipe.ts';
 
 // Few enough calls at a time not to burden the relay. Further ones wait here.
 const MAX_CALLS = 64;
+// The answer to a push is the permission for the next one of its stream, for which a slow reader lets it wait. Other calls must not wait
+// for that. Both together are fewer than what the relay accepts of one child.
+const PUSH = 'relay.push_items';
+const MAX_PUSHES = 1_500;
 const LAST_NUMBER = 0xffff_ffff;
 
+/** Calls of one kind: how many are on their way, and those that wait. */
+interface Lane {
+  readonly max: number;
+  running: number;
+  readonly waiting: (() => void)[];
+}
+
 interface Call {
+  readonly lane: Lane;
   readonly resolve: (value: Value) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -19,7 +31,8 @@ export class RelayClient {
   readonly #send: (id: number, document: Buffer) => void;
   readonly #calls = new Map<number, Call>();
   readonly #nextId = callNumbers(FIRST_CHILD_CALL, LAST_NUMBER, (id) => this.#calls.has(id));
-  readonly #waiting: (() => void)[] = [];
+  readonly #plain: Lane = { max: MAX_CALLS, running: 0, waiting: [] };
+  readonly #pushes: Lane = { max: MAX_PUSHES, running: 0, waiting: [] };
 
   /** `send` sends a document to the relay. */
   constructor(send: (id: number, document: Buffer) => void) {
@@ -33,21 +46,25 @@ export class RelayClient {
   call(method: string, params: readonly Sendable[]): Promise<Value> {
     return new Promise((resolve, reject) => {
       const document = serialiseCall(method, params, { nil: true, i8: true });
+      const lane = method === PUSH ? this.#pushes : this.#plain;
       const begin = (): void => {
+        lane.running++;
         const id = this.#nextId();
-        this.#calls.set(id, { resolve, reject });
+        this.#calls.set(id, { lane, resolve, reject });
         this.#send(id, document);
       };
-      if (this.#calls.size < MAX_CALLS) begin();
-      else this.#waiting.push(begin);
+      if (lane.running < lane.max) begin();
+      else lane.waiting.push(begin);
     });
   }
 
   /** Takes the answer to a call. */
   answered(id: number, document: Buffer): void {
     const call = this.#calls.get(id);
-    this.#calls.delete(id);
-    this.#waiting.shift()?.();
+    if (call && this.#calls.delete(id)) {
+      call.lane.running--;
+      call.lane.waiting.shift()?.();
+    }
     try {
       const answer = parseResponse(document, { limits: { maxBodyBytes: Infinity } });
       if (answer.kind === 'fault') throw errorFromFault(answer.code, answer.text);
