@@ -1,7 +1,7 @@
 /** A fake relay for the checked program: the real endpoint and methods for programs, which only record the calls that arrive. */
 import { randomBytes } from 'node:crypto';
 import { ProgramServer } from '../http/http.ts';
-import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
+import { RelayError, SILENT, clean, faultFor, resultOf } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { ItemStream } from '../plugin-host/programs/internal.ts';
@@ -198,7 +198,7 @@ export class FakeRelay {
 
   async #call(method: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
     try {
-      const answer = await this.#registry.find(method).invoke(params, caller);
+      const answer = await resultOf(await this.#registry.find(method).invoke(params, caller));
       this.#write(caller, { method, text: textOf(method, params) });
       return answer ?? true;
     } catch (error) {

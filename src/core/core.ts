@@ -18,7 +18,7 @@ export type { BodyLimits } from './limits.ts';
 export { SILENT } from './log.ts';
 export type { Log, LogSource } from './log.ts';
 export { hasMark, hasTypeMark, markType } from './marks.ts';
-export { andThen, isPromise } from './maybe-promise.ts';
+export { Accepted, andThen, isPromise, resultOf } from './maybe-promise.ts';
 export type { MaybePromise } from './maybe-promise.ts';
 export { parseMediaType } from './media-type.ts';
 export type { MediaType } from './media-type.ts';

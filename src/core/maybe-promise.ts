@@ -3,6 +3,16 @@
 /** A value or a promise of it. Hot paths avoid promises, since one costs as much as a small call. */
 export type MaybePromise<T> = T | Promise<T>;
 
+/** A call that has its place in the order of all, though its result is still to come: the next one need not wait for it. */
+export class Accepted<T> {
+  constructor(readonly result: Promise<T>) {}
+}
+
+/** What a call answers, once it is there. */
+export function resultOf<T>(answer: T | Accepted<T>): MaybePromise<T> {
+  return answer instanceof Accepted ? answer.result : answer;
+}
+
 /** True for any promise or thenable. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';

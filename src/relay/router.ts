@@ -1,5 +1,5 @@
 /** Routes every dict: `accept` takes those of callers, `send` those of local satellites, and both end in `#deliver`. */
-import { RelayError, andThen, isPromise } from '../core/core.ts';
+import { Accepted, RelayError, andThen, isPromise, resultOf } from '../core/core.ts';
 import type { Clock, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Mesh } from '../mesh/mesh.ts';
@@ -96,9 +96,15 @@ export class Router {
 
   /**
    * Takes responsibility for a dict that a caller submits, on behalf of the remote satellite `sender` if that is given. Returns its id,
-   * without a promise unless a hook of a relay plugin has to be awaited. A copy of an earlier dict is accepted, but not delivered.
+   * without a promise unless a hook of a relay plugin or the disk has to be awaited. A copy of an earlier dict is accepted, but not
+   * delivered.
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
+    return andThen(this.acceptInOrder(dict, caller, sender), resultOf<string>);
+  }
+
+  /** Like {@link accept}, but does not wait for the disk. */
+  acceptInOrder(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string | Accepted<string>> {
     const { self, mesh, satellites } = this.#dependencies;
     const { hostId } = self();
     const isEcho = hasPassed(dict.co2, hostId) || this.#duplicates.isEcho(dict);
@@ -161,7 +167,7 @@ export class Router {
       this.#requireSize(written.source);
       const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint);
       const entry = this.#duplicates.noteSent(message);
-      return this.#throughHooks({ message, entry, from: { kind: 'satellite', name: sender.local } }, (outcome) => {
+      const accepted = this.#throughHooks({ message, entry, from: { kind: 'satellite', name: sender.local } }, (outcome) => {
         const stored = this.#storeAndDeliver(outcome, sender);
         return andThen(stored, (id) => {
           this.#count.sent++;
@@ -169,36 +175,54 @@ export class Router {
           return id;
         });
       });
+      return andThen(accepted, resultOf<string>);
     });
   }
 
   /** Runs the hooks, then `proceed`. A dict that the hooks refuse is forgotten, so that its sender may submit it again. */
-  #throughHooks({ message, entry, from }: Hookable, proceed: (outcome: Outcome) => MaybePromise<string>): MaybePromise<string> {
+  #throughHooks(
+    { message, entry, from }: Hookable,
+    proceed: (outcome: Outcome) => MaybePromise<string>,
+  ): MaybePromise<string | Accepted<string>> {
     const { hooks } = this.#dependencies.relayPlugins;
     const forget = (error: unknown): never => {
       this.#duplicates.forget(entry);
       throw error;
     };
-    const store = (outcome: Outcome): MaybePromise<string> => {
-      const id = proceed(outcome);
-      return isPromise(id) ? id.catch(forget) : id;
+    const store = (outcome: Outcome): string | Accepted<string> => {
+      try {
+        const id = proceed(outcome);
+        return isPromise(id) ? new Accepted(id.catch(forget)) : id;
+      } catch (error) {
+        return forget(error);
+      }
     };
     if (hooks === undefined) return store({ here: message, onward: message });
     const refuse = (error: unknown): never => {
       this.#count.refusedByHooks++;
       return forget(error);
     };
-    // In an object, so that the hooks get the next message while this one is stored.
-    const passed = (outcome: Outcome): { readonly id: MaybePromise<string> } => ({ id: store(outcome) });
+    // What the store refuses is not refused by a hook.
+    const passed = (outcome: Outcome): (() => string | Accepted<string>) => {
+      try {
+        const id = store(outcome);
+        return () => id;
+      } catch (error) {
+        return () => {
+          throw error;
+        };
+      }
+    };
+    let result: MaybePromise<ReturnType<typeof passed>>;
     try {
-      const result = this.#hookChain.pass(hooks, message, from, passed);
-      return isPromise(result) ? result.catch(refuse).then(({ id }) => id) : result.id;
+      result = this.#hookChain.pass(hooks, message, from, passed);
     } catch (error) {
       return refuse(error);
     }
+    return isPromise(result) ? result.catch(refuse).then((id) => id()) : result();
   }
 
-  /** Stores a message if a durable satellite receives it, then delivers it. Returns its id; never throws. */
+  /** Stores a message if a durable satellite receives it, then delivers it. Returns its id. Throws a RelayError if it may not be stored. */
   #storeAndDeliver(outcome: Outcome, sender: Sender): MaybePromise<string> {
     const { here } = outcome;
     const stored = sender.isDurable && route(here).local ? this.#dependencies.pluginHost.keep(here, sender.local) : undefined;
@@ -225,13 +249,13 @@ export class Router {
     return here.id;
   }
 
-  #duplicate(id: string, description: string): MaybePromise<string> {
+  #duplicate(id: string, description: string): string | Accepted<string> {
     const { events } = this.#dependencies;
     this.#count.duplicates++;
     if (events.isWatched('message.duplicate')) events.emit({ type: 'message.duplicate', id });
     this.#log.debug(`duplicate ${description}`);
     // The first copy may still be being stored, and is acknowledged only then.
-    return this.#storing ? this.#storing.then(() => id) : id;
+    return this.#storing ? new Accepted(this.#storing.then(() => id)) : id;
   }
 
   #requireSize(source: Buffer): void {

@@ -1,7 +1,19 @@
 /** Runs calls: rate limit, lookup, access, method. Clients, satellites and programs all come through here. */
 import { Access, RateLimits } from '../access/access.ts';
 import type { AccessOptions, Principal } from '../access/access.ts';
-import { Fault, RelayError, clean, errorId, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
+import {
+  Accepted,
+  Fault,
+  RelayError,
+  andThen,
+  clean,
+  errorId,
+  faultFor,
+  isPromise,
+  reasonOf,
+  resultOf,
+  withTimeout,
+} from '../core/core.ts';
 import type { Clock, ErrorCode, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
@@ -132,6 +144,11 @@ export class Dispatcher {
 
   /** Like {@link call}, but without a promise if the method returns none. */
   callAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable> {
+    return andThen(this.#callInOrder(name, params, caller), resultOf);
+  }
+
+  /** Like {@link callAtOnce}, but does not wait for the result of what is {@link Accepted}. */
+  #callInOrder(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable | Accepted<Sendable>> {
     this.#limits.take(caller);
     const method = this.registry.get(name) ?? this.#noSuchMethod(name, caller);
     if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
@@ -141,8 +158,9 @@ export class Dispatcher {
     let isLater = false;
     try {
       const answer = method.invoke(params, caller);
-      isLater = isPromise(answer);
-      if (isPromise(answer)) return this.#awaited(answer, name, startedAt);
+      isLater = isPromise(answer) || answer instanceof Accepted;
+      if (answer instanceof Accepted) return new Accepted(this.#awaited(answer.result, name, startedAt));
+      if (isPromise(answer)) return this.#awaitedInOrder(answer, name, startedAt);
       return answer === undefined ? true : answer;
     } finally {
       if (!isLater) this.#times.record(name, clock.now() - startedAt);
@@ -152,6 +170,23 @@ export class Dispatcher {
   /** Throws a RelayError FORBIDDEN if the caller may not call the method. */
   #checkAccess(caller: Principal, name: string, { access, isForAll }: Method): void {
     if (isForAll !== true) this.#access.check(caller, name, access);
+  }
+
+  /** Awaits the method, not the result of what is accepted by then. */
+  async #awaitedInOrder(
+    answer: PromiseLike<Sendable | Accepted<Sendable> | undefined>,
+    name: string,
+    startedAt: number,
+  ): Promise<Sendable | Accepted<Sendable>> {
+    let isLater = false;
+    try {
+      const result = await answer;
+      isLater = result instanceof Accepted;
+      if (result instanceof Accepted) return new Accepted(this.#awaited(result.result, name, startedAt));
+      return result === undefined ? true : result;
+    } finally {
+      if (!isLater) this.#times.record(name, this.#dependencies.clock.now() - startedAt);
+    }
   }
 
   async #awaited(answer: PromiseLike<Sendable | undefined>, name: string, startedAt: number): Promise<Sendable> {
@@ -191,7 +226,7 @@ export class Dispatcher {
     }
     const startedAt = clock.now();
     try {
-      return (await method.invoke(params, caller)) ?? true;
+      return await resultOf((await method.invoke(params, caller)) ?? true);
     } catch (error) {
       throw !isPeer && RelayError.is(error) && error.code === 'ORIGIN_REFUSED' ? notYetAPeer(error, caller) : error;
     } finally {
@@ -206,13 +241,13 @@ export class Dispatcher {
 
   /** Runs one of several calls of a request: it must not hold calls itself. Throws like {@link call}. */
   async callNested(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
-    return this.callNestedAtOnce(name, params, caller);
+    return resultOf(await this.callNestedAtOnce(name, params, caller));
   }
 
-  /** Like {@link callNested}, but without a promise if the method returns none. */
-  callNestedAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable> {
+  /** Like {@link callNested}, but without a promise if the method returns none, and without waiting for what is {@link Accepted}. */
+  callNestedAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable | Accepted<Sendable>> {
     refuseNesting(name);
-    if (this.registry.has(name)) return this.callAtOnce(name, params, caller);
+    if (this.registry.has(name)) return this.#callInOrder(name, params, caller);
     this.#limits.take(caller);
     // A search for a similar name for each call of a large batch would delay everybody.
     throw this.registry.noSuchMethod(name, false);

@@ -1,6 +1,6 @@
 /** The table of callable methods: exact names, each with its help, signatures, access class and function. */
 import { RelayError, clean, suggest } from '../core/core.ts';
-import type { AccessClass, MaybePromise } from '../core/core.ts';
+import type { AccessClass, Accepted, MaybePromise } from '../core/core.ts';
 import { dictOf, isDict } from '../values/values.ts';
 import type { Dict, ExactOf, Sendable, Value } from '../values/values.ts';
 import type { Caller } from './caller.ts';
@@ -21,8 +21,11 @@ export interface Method {
   readonly paramNames?: readonly string[] | undefined;
   /** The plugin that exposes the method; undefined for one of the relay's own. */
   readonly plugin?: string;
-  /** Runs the method; `undefined` is answered as `true`. Access was checked before. */
-  readonly invoke: (params: readonly Value[], caller: Caller) => MaybePromise<Sendable | undefined>;
+  /**
+   * Runs the method; `undefined` is answered as `true`. Access was checked before. {@link Accepted}: the next call of the same request need
+   * not wait for the result.
+   */
+  readonly invoke: (params: readonly Value[], caller: Caller) => MaybePromise<Sendable | Accepted<Sendable> | undefined>;
 }
 
 /** A method of a plugin. */

@@ -1,7 +1,7 @@
 /** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is charged, authorized and answered by itself. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Attempt, dictOf, isDict } from '../values/values.ts';
-import { ERRORS, RelayError, isPromise } from '../core/core.ts';
+import { Accepted, ERRORS, RelayError, isPromise, resultOf } from '../core/core.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import type { FaultAnswer, MaybePromise } from '../core/core.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
@@ -20,7 +20,7 @@ const LATER: ReadonlySet<unknown> = new Set(
 /** Runs an inner call like an outer one. */
 interface NestedCalls {
   /** Without a promise if the method returns none. */
-  callNestedAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable>;
+  callNestedAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable | Accepted<Sendable>>;
   faultFor(error: unknown, name: string): FaultAnswer;
 }
 
@@ -53,7 +53,7 @@ export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls, max
 async function methodCall(calls: NestedCalls, dict: Dict, caller: Caller): Promise<Sendable> {
   const name = dict.method_name;
   if (typeof name !== 'string') throw new RelayError('INVALID_PARAMS', 'method_call needs a member method_name, a string');
-  return calls.callNestedAtOnce(name, [dict], caller);
+  return resultOf(await calls.callNestedAtOnce(name, [dict], caller));
 }
 
 async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller, max: number): Promise<Sendable> {
@@ -62,7 +62,11 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
     throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
   requireCount('system.multicall', list.length, max);
   const results: Sendable[] = [];
+  const waiting: Promise<unknown>[] = [];
   let later: Dict | undefined;
+  const note = (result: Sendable): void => {
+    if (isLater(result)) later ??= result;
+  };
   let turnEndsAt = performance.now() + TURN_MS;
   for (const element of list as readonly Value[]) {
     if (performance.now() > turnEndsAt) {
@@ -71,26 +75,37 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
     }
     // A peer sends a temporarily refused dict again. Accepting the dicts after it now would change their order.
     const isDictOfPeer = caller.isPeer && isDict(element) && element.methodName === 'notify';
-    const answer = (isDictOfPeer ? later : undefined) ?? oneOf(calls, element, caller);
+    if (!isDictOfPeer && waiting.length > 0) await Promise.all(waiting.splice(0));
+    const pending = (isDictOfPeer ? later : undefined) ?? oneOf(calls, element, caller);
     // Most calls of a large batch are dicts, which are accepted at once.
-    const result: Sendable = isPromise(answer) ? await answer : answer;
-    if (isDictOfPeer && isLater(result)) later = result;
+    const answer = isPromise(pending) ? await pending : pending;
+    if (isDictOfPeer && answer instanceof Accepted) {
+      // One write to the disk stores all that are accepted meanwhile.
+      const index = results.push(true) - 1;
+      waiting.push(answer.result.then((result) => note((results[index] = result))));
+      continue;
+    }
+    const result = answer instanceof Accepted ? await answer.result : answer;
+    if (isDictOfPeer) note(result);
     results.push(result);
   }
+  await Promise.all(waiting);
   return results;
 }
 
 /** The result of one call, or its fault; never throws, and never rejects. */
-function oneOf(calls: NestedCalls, element: Value, caller: Caller): MaybePromise<Sendable> {
+function oneOf(calls: NestedCalls, element: Value, caller: Caller): MaybePromise<Sendable | Accepted<Sendable>> {
   let name = 'system.multicall';
   const faultOf = (error: unknown): Dict => faultStruct(calls, error, name);
   // A result that cannot be written fails its own element, not all of them.
   const attemptOf = (result: Sendable): Sendable => new Attempt([result], faultOf);
+  const answerOf = (result: Sendable | Accepted<Sendable>): Sendable | Accepted<Sendable> =>
+    result instanceof Accepted ? new Accepted(result.result.then(attemptOf, faultOf)) : attemptOf(result);
   try {
     const inner = innerCall(element);
     name = inner.name;
     const result = calls.callNestedAtOnce(name, inner.params, caller);
-    return isPromise(result) ? result.then(attemptOf, faultOf) : attemptOf(result);
+    return isPromise(result) ? result.then(answerOf, faultOf) : answerOf(result);
   } catch (error) {
     return faultOf(error);
   }

@@ -244,5 +244,6 @@ function nodesOf(nodes: Iterable<readonly [string, ServiceNode]>): ServiceEvent 
 
 /** Without a prototype, so that no name has a special meaning. */
 function none(): Nodes {
-  return Object.create(null) as Nodes;
+  // Not Object.create(null), which V8 makes a hash table, slow to copy.
+  return Object.setPrototypeOf({}, null) as Nodes;
 }

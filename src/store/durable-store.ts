@@ -142,7 +142,11 @@ class DurableStore implements Store {
     return this.#contents.count(table);
   }
 
-  async write(
+  async write(operations: readonly StoreOperation[], options?: WriteOptions): Promise<readonly number[]> {
+    return this.submit(operations, options);
+  }
+
+  submit(
     operations: readonly StoreOperation[],
     { durability = 'synced', isProgress = false }: WriteOptions = {},
   ): Promise<readonly number[]> {
@@ -157,8 +161,7 @@ class DurableStore implements Store {
     commit.batches++;
     commit.isSynced ||= durability === 'synced';
     this.#pendingBytes += bytes;
-    await commit.done;
-    return numbers;
+    return commit.done.then(() => numbers);
   }
 
   async get(name: string, key: string): Promise<Buffer | undefined> {

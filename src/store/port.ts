@@ -96,6 +96,8 @@ export interface Store {
    * if a value, key or table is too large. If the write itself fails the batch may or may not survive, and the store is `failed`.
    */
   write(operations: readonly StoreOperation[], options?: WriteOptions): Promise<readonly number[]>;
+  /** Like {@link write}, but throws at once what is refused before anything is written; what does not throw has its place in the order. */
+  submit(operations: readonly StoreOperation[], options?: WriteOptions): Promise<readonly number[]>;
   /** The value of a key, undefined if it has none. Rejects with a RelayError STATE_DIRECTORY if it cannot be read. */
   get(table: string, key: string): Promise<Buffer | undefined>;
   /**

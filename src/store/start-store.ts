@@ -51,6 +51,10 @@ class LazyStore implements Store {
     return (this.#store ?? (await this.open())).write(operations, options);
   }
 
+  submit(operations: readonly StoreOperation[], options?: WriteOptions): Promise<readonly number[]> {
+    return this.#store?.submit(operations, options) ?? this.write(operations, options);
+  }
+
   async get(table: string, key: string): Promise<Buffer | undefined> {
     return this.#store?.get(table, key);
   }

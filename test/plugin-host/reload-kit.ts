@@ -3,7 +3,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
-import { systemClock } from '../../src/core/core.ts';
+import { resultOf, systemClock } from '../../src/core/core.ts';
 import type { Clock } from '../../src/core/core.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
@@ -101,7 +101,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
       await rename(join(directory, `${path}~`), join(directory, path));
     },
     remove: (path) => rm(join(directory, path)),
-    call: async (name, ...params) => registry.find(name).invoke(params, { exactOf: () => undefined } as unknown as Caller),
+    call: async (name, ...params) => resultOf(await registry.find(name).invoke(params, { exactOf: () => undefined } as unknown as Caller)),
     status: (name) => {
       const found = host.status().plugins.find((plugin) => plugin.name === name);
       if (!found) throw new Error(`no plugin ${name}; ${lines.all.join('; ')}`);

@@ -1,6 +1,7 @@
 /** What every server answers: ping, introspection, nested calls, and faults that tell no secrets. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
-import { Fault, RelayError, systemClock } from '../../src/core/core.ts';
+import { Accepted, Fault, RelayError, systemClock } from '../../src/core/core.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { addNestedCalls } from '../../src/rpc/nested-calls.ts';
 import { MethodRegistry } from '../../src/rpc/rpc.ts';
@@ -332,6 +333,31 @@ test('what goes out of the others', (t) => {
   t.is(internal.code, -32603);
   t.regex(internal.text, /^a\.b: the answer cannot be written \(error [0-9a-f]{8}\)$/);
   t.regex(dispatcher.faultFor(new Error('x'), `\n\u001b${'m'.repeat(5000)}`).text, /^[\x20-\uffff]{1,250}$/);
+});
+
+test('multicall: the dicts of a peer are accepted one after the other and wait for the disk together, until one is refused for now', async (t) => {
+  const registry = new MethodRegistry();
+  const accepted: Value[] = [];
+  let fail: (error: RelayError) => void = () => undefined;
+  const onDisk = new Promise<Sendable>((_resolve, reject) => (fail = reject));
+  const callNestedAtOnce = (_name: string, [data = '']: readonly Value[]): Sendable | Accepted<Sendable> => {
+    if (data === 'c') throw new RelayError('UNAVAILABLE', 'not now');
+    accepted.push(data);
+    // The disk has the last one first; the answers are in the order of the calls all the same.
+    return new Accepted(data === 'a' ? onDisk : Promise.resolve(true));
+  };
+  const faultFor = (error: unknown) => ({ code: (error as RelayError).fault, text: 'not now' });
+  addNestedCalls(registry, { callNestedAtOnce, faultFor }, () => 10);
+  const dicts = ['a', 'b', 'c', 'd'].map((data) => ({ methodName: 'notify', params: [data] }));
+  const answer = registry.find('system.multicall').invoke([list(...dicts)], { ...callerOf('local'), isPeer: true });
+  await nextTurn();
+  t.deepEqual(accepted, ['a', 'b'], 'b does not wait for the disk, and d is not taken before c');
+  fail(new RelayError('STATE_DIRECTORY', 'the write failed'));
+  const results = (await answer) as readonly Sendable[];
+  t.deepEqual(
+    results.map((result) => (result as Dict).faultCode),
+    [522, undefined, 503, 503],
+  );
 });
 
 test('a peer may send a thousand dicts in one multicall, others as many calls as maxMulticall says', async (t) => {

@@ -60,6 +60,8 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_BEGUN = 64;
 const FAST_MS = 20;
 const FAST_WRITES = 8;
+// The next message of a busy sender comes within this time, and a write for two costs half.
+const RECORD_MS = 2;
 // Crashes of the relay at one message after which it is set aside.
 const MAX_CRASHES = 5;
 // After a failed read.
@@ -88,9 +90,10 @@ export class CursorQueue implements DurableQueue {
   #begunSince = -Infinity;
   #isReading = false;
   #isRecording: Promise<void> | undefined;
+  #cancelRecord: (() => void) | undefined;
   #isStale = false;
-  /** Set while the beginning of deliveries is recorded. */
-  #isBeginning = false;
+  /** Writes in progress that record the beginning of deliveries. */
+  #beginnings = 0;
   #dropped = 0;
   #isFirstStart = true;
   /** Changes with each detach, so that a read that began before it ends. */
@@ -163,6 +166,31 @@ export class CursorQueue implements DurableQueue {
     this.record();
   }
 
+  /**
+   * The cursor that has to be stored together with the message of this number, since it receives that as soon as it is stored; undefined if
+   * it does not. {@link beginsWith} must be called once both are submitted.
+   */
+  cursorWith(number: number): Cursor | undefined {
+    if (!this.#onReady || this.#isReading) return undefined;
+    // Its speed counts from when it was idle, so that no more and more deliveries begin while it hangs.
+    const mayBegin = this.#isIdleBefore(number) || (this.#isFastNow && number - this.#cursor.done <= this.#beginsAtOnce);
+    return mayBegin ? this.#begunThrough(number) : undefined;
+  }
+
+  /** What {@link cursorWith} returned is being stored. {@link begun} must be called afterwards. */
+  beginsWith(number: number): void {
+    if (this.#isIdleBefore(number)) this.#noteSpeed(number);
+    this.#startBeginning(number);
+  }
+
+  /** The beginning of the deliveries through this number is stored; undefined if that failed. */
+  begun(through: number | undefined): void {
+    this.#beginnings--;
+    if (through === undefined) return;
+    this.#recorded = Math.max(this.#recorded, through);
+    if (!this.#current && this.#window.length === 0) this.#begunSince = this.#parts.clock.now();
+  }
+
   /** A message was stored, and all before it. */
   add(item: StoredItem): void {
     // Otherwise it is read when the ones before it are delivered.
@@ -225,6 +253,7 @@ export class CursorQueue implements DurableQueue {
   /** Records that the relay ends well. Never rejects. */
   async close(): Promise<void> {
     const { done } = this.#cursor;
+    this.#cancelRecord?.();
     await this.#isRecording;
     const begun = this.#current ? Math.max(done, this.#current.number) : done;
     this.#cursor = { ...this.#cursor, begun: Math.max(begun, Math.min(this.#redeliveredThrough, this.#cursor.begun)), isRunning: false };
@@ -256,7 +285,7 @@ export class CursorQueue implements DurableQueue {
   /** It has received the messages up to this one. */
   #advance({ number, total }: Pick<StoredItem, 'number' | 'total'>): void {
     this.#cursor = { ...this.#cursor, done: number, begun: Math.max(this.#cursor.begun, number), total, crashes: 0 };
-    this.record();
+    this.#recordSoon();
   }
 
   /** Reads more messages if the window is nearly empty. */
@@ -317,26 +346,62 @@ export class CursorQueue implements DurableQueue {
       return;
     }
     // Not before the delivery in progress has ended, so that a slow satellite is not said to have begun the next one.
-    if (this.#isBeginning || this.#current) return;
-    const now = this.#parts.clock.now();
-    const isFast = first.number > this.#carefulThrough && now - this.#begunSince < FAST_MS;
-    this.#fastWrites = isFast ? this.#fastWrites + 1 : 0;
-    const count = Math.min(MAX_BEGUN, 2 ** Math.max(0, this.#fastWrites - FAST_WRITES), this.#window.length);
+    if (this.#beginnings > 0 || this.#current) return;
+    this.#noteSpeed(first.number);
+    const count = Math.min(this.#beginsAtOnce, this.#window.length);
     const last = this.#window.at(this.#window.first + count - 1) ?? first;
     const through = Math.max(last.number, first.number);
-    this.#isBeginning = true;
-    this.#cursor = { ...this.#cursor, begun: Math.max(through, this.#cursor.begun) };
+    this.#startBeginning(through);
     this.#parts
       .write(this.#cursor, 'synced')
       // The store has reported that it fails; the relay goes on delivering.
       .catch(() => undefined)
       .then(() => {
-        this.#isBeginning = false;
-        this.#recorded = Math.max(this.#recorded, through);
+        this.begun(through);
         this.#begunSince = this.#parts.clock.now();
         this.#begin();
       })
       .catch(() => undefined);
+  }
+
+  get #isFastNow(): boolean {
+    return this.#parts.clock.now() - this.#begunSince < FAST_MS;
+  }
+
+  /** How many deliveries may begin with one write. */
+  get #beginsAtOnce(): number {
+    return Math.min(MAX_BEGUN, 2 ** Math.max(0, this.#fastWrites - FAST_WRITES));
+  }
+
+  #noteSpeed(number: number): void {
+    const isFast = number > this.#carefulThrough && this.#isFastNow;
+    this.#fastWrites = isFast ? this.#fastWrites + 1 : 0;
+  }
+
+  /** Its cursor is about to be written. */
+  #startBeginning(through: number): void {
+    this.#beginnings++;
+    this.#cursor = this.#begunThrough(through);
+    this.#isStale = false;
+  }
+
+  #begunThrough(through: number): Cursor {
+    return { ...this.#cursor, begun: Math.max(through, this.#cursor.begun) };
+  }
+
+  /** True if the message of this number is the next, and nothing waits or is in progress. */
+  #isIdleBefore(number: number): boolean {
+    return number === this.#next && this.#beginnings === 0 && !this.#current && this.#window.length === 0;
+  }
+
+  /** Records the cursor with the next message, or alone if none comes at once. */
+  #recordSoon(): void {
+    this.#isStale = true;
+    if (this.#isRecording) return;
+    this.#cancelRecord ??= this.#parts.clock.after(RECORD_MS, () => {
+      this.#cancelRecord = undefined;
+      if (this.#isStale) this.record();
+    });
   }
 
   /** Records the cursor soon; it may be lost, and what it covers is then delivered again. */

@@ -110,13 +110,31 @@ export class DurableMessages {
 
   /**
    * Stores a message for the durable satellites other than `sender`. Undefined if none of them wants it. Resolves once it is synced; from
-   * then on they receive it. Rejects with the RelayError with which the message has to be refused.
+   * then on they receive it. Throws the RelayError with which the message has to be refused, or rejects with it if the write
+   * fails: then all later ones are refused, too.
    */
   keep(message: Message, sender: string | undefined): Promise<void> | undefined {
     if (this.#wanting.size === 0) return undefined;
     const wanting = [...this.#wanting.values()].filter(({ name }) => name !== sender);
     if (wanting.length === 0) return undefined;
-    return this.#store(message, sender, wanting);
+    const bytes = message.payload.length;
+    for (const queue of wanting) this.#requireRoom(queue, bytes);
+    const total = this.#total + bytes;
+    const value = encodeMessage<Extra>(message, { by: sender, total }, this.#storage);
+    const number = this.#head + this.#pending + 1;
+    // Those that receive it at once begin with the same write.
+    const beginning: CursorQueue[] = [];
+    const operations: StoreOperation[] = [{ type: 'append', log: LOG, value }];
+    for (const queue of wanting) {
+      const cursor = queue.cursorWith(number);
+      if (!cursor) continue;
+      beginning.push(queue);
+      operations.push(putOf(queue.name, cursor));
+    }
+    const written = this.#parts.store.submit(operations);
+    this.#total = total;
+    for (const queue of beginning) queue.beginsWith(number);
+    return this.#stored(written, { total, by: sender, message }, beginning);
   }
 
   /** Notes which satellites are gone, and drops what was kept for them long enough. Called when plugins were added or removed. */
@@ -188,22 +206,19 @@ export class DurableMessages {
     );
   }
 
-  async #store(message: Message, sender: string | undefined, wanting: readonly CursorQueue[]): Promise<void> {
-    const { store } = this.#parts;
-    const bytes = message.payload.length;
-    for (const queue of wanting) this.#requireRoom(queue, bytes);
-    // A store that refuses says so before it numbers anything.
-    const isTaken = store.state.type === 'open';
-    const total = (this.#total += isTaken ? bytes : 0);
-    const value = encodeMessage<Extra>(message, { by: sender, total }, this.#storage);
+  /** Passes a message on once it is written. */
+  async #stored(written: Promise<readonly number[]>, item: Omit<StoredItem, 'number'>, beginning: readonly CursorQueue[]): Promise<void> {
+    const { total } = item;
     this.#pending++;
     try {
-      const [number = 0] = await store.write([{ type: 'append', log: LOG, value }]);
+      const [number = 0] = await written;
       this.#head = Math.max(this.#head, number);
       this.#headTotal = Math.max(this.#headTotal, total);
-      for (const queue of this.#wanting.values()) queue.add({ number, total, by: sender, message });
+      for (const queue of beginning) queue.begun(number);
+      for (const queue of this.#wanting.values()) queue.add({ ...item, number });
     } catch (error) {
-      if (isTaken && this.#total === total) this.#total -= bytes;
+      if (this.#total === total) this.#total -= item.message.payload.length;
+      for (const queue of beginning) queue.begun(undefined);
       throw error;
     } finally {
       this.#pending--;
@@ -229,8 +244,9 @@ export class DurableMessages {
       end: () => ({ number: this.#head, total: this.#headTotal }),
       read: (from) => this.#read(from),
       write: async (changed, durability) => {
-        const value = Buffer.from(JSON.stringify(changed));
-        await store.write([{ type: 'put', table: CURSORS, key: name, value }, ...this.#trims()], { durability, isProgress: true });
+        // What is kept for it was dropped meanwhile.
+        if (this.#wanting.get(name) !== queue) return;
+        await store.write([putOf(name, changed), ...this.#trims()], { durability, isProgress: true });
       },
       onNoLongerDurable: () => {
         this.#drop(queue, 'it is not durable any more');
@@ -268,6 +284,10 @@ export class DurableMessages {
     this.#trimmedTotal = total;
     return [{ type: 'trim', log: LOG, through }];
   }
+}
+
+function putOf(satellite: string, cursor: Cursor): StoreOperation {
+  return { type: 'put', table: CURSORS, key: satellite, value: Buffer.from(JSON.stringify(cursor)) };
 }
 
 function countOf(count: number): string {

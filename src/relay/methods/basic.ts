@@ -1,5 +1,5 @@
 /** The methods of every co2 server: ping, test, system.get_properties and notify. */
-import { RelayError, andThen } from '../../core/core.ts';
+import { Accepted, RelayError, andThen } from '../../core/core.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 import type { MethodRegistry } from '../../rpc/rpc.ts';
 import { dictOf } from '../../values/values.ts';
@@ -8,7 +8,7 @@ import type { Router } from '../router.ts';
 import type { Properties } from './properties.ts';
 
 /** Registers the methods. */
-export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, 'accept'>, properties: () => Properties): void {
+export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, 'acceptInOrder'>, properties: () => Properties): void {
   registry.add(
     {
       name: 'ping',
@@ -43,7 +43,10 @@ export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, '
     help: 'Submits a dict {"data": anything, ...} to all satellites and all peers. Returns true once the relay has accepted it.',
     signatures: [['boolean', 'struct']],
     paramNames: ['dict'],
-    invoke: (params, caller) => andThen(router.accept(oneStruct('notify', params), caller), () => true),
+    invoke: (params, caller) =>
+      andThen(router.acceptInOrder(oneStruct('notify', params), caller), (id) =>
+        id instanceof Accepted ? new Accepted(id.result.then(() => true)) : true,
+      ),
   });
 }
 
