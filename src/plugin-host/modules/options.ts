@@ -11,8 +11,8 @@ export interface ModuleOptions {
   readonly pluginsDir: string;
   /**
    * Bundled plugins to load: `example` (echoes and adds), `chat` (a chat room), `pd` (the bridge to Pure Data), `task` (work), `sense`
-   * (recordings), `watch` and `react` (services), `validate` (the validator and echo test suites of XML-RPC). `pluginList` does not apply to them. Default none,
-   * because every method that a relay offers can be called; `co2 init` turns on `example` and `chat`.
+   * (recordings), `watch` and `react` (services), `validate` (the validator and echo test suites of XML-RPC). `pluginList` does not apply
+   * to them. Default none, because every method that a relay offers can be called; `co2 init` turns on `example` and `chat`.
    */
   readonly bundled: readonly BundledPackage[];
   /**
