@@ -264,7 +264,10 @@ export class MeshNode implements LinkUser<Held> {
     const result = this.#topology.accept(bytes, this.#now);
     if (result === 'new') this.#toSpread.push({ bytes, from: link });
     if (result === 'alarm') {
-      this.#effects.push({ type: 'alarm', text: 'this node has a later start elsewhere: its state directory was copied or restored' });
+      this.#effects.push({
+        type: 'alarm',
+        text: 'another instance of this node was started later: its state directory was copied or restored',
+      });
     }
   }
 

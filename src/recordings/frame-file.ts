@@ -128,7 +128,7 @@ class FrameFile implements FrameTarget {
     try {
       await (keepFiles === 0 ? rm(path, { force: true }) : rename(path, `${path}.1`));
     } catch (error) {
-      // Whoever took the file away has done the same. Otherwise it must not grow.
+      // The process that removed the file has done the same. Otherwise it must not grow.
       if (!isCode(error, 'ENOENT'))
         throw new RelayError('STATE_DIRECTORY', `its file is full and cannot be renamed: ${systemReason(error)}`, { cause: error });
     }

@@ -34,7 +34,7 @@ import { hasPassed } from './stamp.ts';
 interface Sender {
   readonly local?: string | undefined;
   readonly remote?: string | undefined;
-  /** False: the message is not stored, whoever would like it to be. */
+  /** False: the message is not stored, even if a durable satellite receives it. */
   readonly isDurable: boolean;
 }
 

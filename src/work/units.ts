@@ -108,7 +108,7 @@ export class Units {
 
   /**
    * Stores a new unit that starts at once: the record says that it runs, since nothing happens to it between its first two states. They
-   * are told one after the other. Its payload is not stored, because a unit that has started is never run again.
+   * are reported one after the other. Its payload is not stored, because a unit that has started is never run again.
    */
   async putStarted(pending: Unit, running: Unit): Promise<void> {
     await this.#parts.store.write([recordOf(running)]);

@@ -114,7 +114,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   t.deepEqual(mesh.outcomes, ['0 delivered 3']);
 });
 
-test('a message to a dead node expires in time, and the sender is told once', (t) => {
+test('a message to a dead node expires in time, and its sender gets one report', (t) => {
   const mesh = new Mesh(4, LINE);
   mesh.world.crash(3, false);
   mesh.send(0, 3, { ttlMs: 5000 });

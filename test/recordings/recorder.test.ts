@@ -361,7 +361,7 @@ test('files are written in the permitted directories only, and never through lin
   await t.throwsAsync(kit.recorder.startRecording(NAME, { file: 'pipe.ndjson' }), { message: /cannot be opened/ });
 });
 
-test('the number of files is bounded, whoever names them', async (t) => {
+test('the number of files is bounded, whatever their names', async (t) => {
   const kit = await kitOf(t, { sources: [new Sensor()], limits: { maxFiles: 2 } });
   const record = async (file: string): Promise<void> => {
     await kit.recorder.startRecording(NAME, { file });

@@ -228,7 +228,7 @@ test('a unit that starts at once is written twice: as running, and with its end'
   offerRun(kit, 'ham.spam:work', done);
   await kit.work.submit(submission('u1'), ME);
   await kit.states.until((state) => state === 'u1 succeeded');
-  t.deepEqual(written, ['nothing', 'u1 running'], 'no state is told before it is written');
+  t.deepEqual(written, ['nothing', 'u1 running'], 'no state is reported before it is written');
   t.deepEqual(kit.states.all, ['u1 pending', 'u1 running', 'u1 succeeded']);
 });
 

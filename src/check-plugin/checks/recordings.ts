@@ -1,4 +1,4 @@
-/** Checks of datasources and controllers: each is begun, pushes valid frames, and ends when it is told to. */
+/** Checks of datasources and controllers: each is begun, pushes valid frames, and ends when it is asked to. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RelayError, withTimeout } from '../../core/core.ts';
 import { frameOf } from '../../plugin-host/programs/internal.ts';
