@@ -80,16 +80,18 @@ export function temporaryDir(t: ExecutionContext): string {
   return directory;
 }
 
-// The system assigns no ports below 32768 on its own, and each test process has a range of twenty, so no other process takes a port before
+// The system assigns no ports below 32768 on its own, and each test process has a range of its own, so no other process takes a port before
 // the test binds it.
-const FIRST_PORT = 20_000 + (process.pid % 600) * 20;
+// More than the tests of one file need at the same time: a port that was given is free until its relay listens.
+const PORTS = 60;
+const FIRST_PORT = 20_000 + (process.pid % 200) * PORTS;
 let given = 0;
 
 /** Finds `count` unused ports of `host`. */
 export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) {
-    const port = FIRST_PORT + (given++ % 20);
+    const port = FIRST_PORT + (given++ % PORTS);
     if (await isFree(port, host)) ports.push(port);
   }
   return ports;
