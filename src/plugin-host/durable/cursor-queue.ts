@@ -152,6 +152,8 @@ export class CursorQueue implements DurableQueue {
     for (let item = this.#window.shift(); item; item = this.#window.shift()) if (item.number === 0) this.#dropped++;
     this.#windowBytes = 0;
     this.#next = this.#cursor.done + 1;
+    // No next message of it will record this.
+    if (this.#cancelRecord && this.#isStale) this.record();
   }
 
   /** The satellite is not durable any more: what is stored for it is dropped. */
