@@ -19,6 +19,7 @@ export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
+export type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshParts {
   readonly options: MeshOptions & LinkOptions;

@@ -10,7 +10,7 @@ const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
  * Directories below plugin-host. Each has a public file for its siblings and for plugin-host; other directories import plugin-host only.
  */
 const HOST = ['hosted', 'durable', 'pipe', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
-const PARTS = ['plugin-host', 'mesh', 'satellites'];
+const PARTS = ['plugin-host', 'mesh-core', 'mesh', 'satellites'];
 const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recordings', 'services', 'http', 'metrics', 'config'];
 
 /** Directory -> the directories that it may import. */
@@ -46,7 +46,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'plugin-host/hooks': [...BASE, 'xmlrpc', 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted', 'plugin-host/modules'],
   'plugin-host': [...BASE, 'events', 'plugin', 'loader', 'rpc', ...HOST],
   'mesh-core': [...BASE, 'store'],
-  mesh: FLOW,
+  mesh: [...FLOW, 'mesh-core'],
   satellites: FLOW,
   relay: [...FLOW, ...PARTS],
   work: [...FLOW, ...PARTS, 'relay'],
