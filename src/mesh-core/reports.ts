@@ -3,7 +3,7 @@ import { RelayError } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
 import type { Held } from './held.ts';
-import { streamKey } from './message.ts';
+import { MAX_TEXT_BYTES, streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 import type { Origin } from './origin.ts';
@@ -47,10 +47,10 @@ export class Reports {
   }
 
   /** The satellites of this node did not take a message of another node. */
-  tellOrigin({ stream: { key }, id }: Held, status: DeliveryStatus, text: string): void {
+  tellOrigin({ stream: { key }, id, ref }: Held, status: DeliveryStatus, text: string): void {
     const [origin = ''] = key.split('.');
     const reason = Buffer.from(text).subarray(0, MAX_REASON_BYTES).toString();
-    const payload = new ByteWriter().byte(STATUSES.indexOf(status)).text(reason).end();
+    const payload = new ByteWriter().byte(STATUSES.indexOf(status)).text(reason).text(ref).end();
     this.#parts.origin.submitSystem(origin, OUTCOME, payload, true, id);
   }
 
@@ -68,8 +68,8 @@ export class Reports {
   /** Nothing is reported about messages of the mesh itself: there is never an error about an error. */
   report(held: Held, status: DeliveryStatus, reason: string, node: string | undefined): void {
     if (held.isSystem) return;
-    const { id } = held;
-    this.#parts.effects.push({ type: 'outcome', id, status, reason, node });
+    const { id, ref } = held;
+    this.#parts.effects.push({ type: 'outcome', id, status, reason, node, ref });
   }
 
   #takeReceipt({ origin: target }: Head, payload: Buffer): void {
@@ -86,13 +86,15 @@ export class Reports {
     }
   }
 
-  #takeOutcome({ origin, ref }: Head, payload: Buffer): void {
+  #takeOutcome({ origin, ref: id }: Head, payload: Buffer): void {
     const reader = new ByteReader(payload, 'a report');
     const status = STATUSES[reader.byte(STATUSES.length - 1)] ?? 'rejected';
     const reason = reader.text(MAX_REASON_BYTES);
+    // Returned by the other node, since this one forgets a message once it has the receipt.
+    const ref = reader.text(MAX_TEXT_BYTES);
     reader.end();
     // Only the node that a message was for may say so.
-    if (!ref.startsWith(`${this.#parts.id}.`) || !ref.includes(`.u:${origin}.`)) return;
-    this.#parts.effects.push({ type: 'outcome', id: ref, status, reason, node: origin });
+    if (!id.startsWith(`${this.#parts.id}.`) || !id.includes(`.u:${origin}.`)) return;
+    this.#parts.effects.push({ type: 'outcome', id, status, reason, node: origin, ref });
   }
 }
