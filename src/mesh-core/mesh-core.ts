@@ -1,7 +1,9 @@
 /** The mesh as pure machines: messages, links, paths, store and forward. A host gives them a network, a disk, a clock and satellites. */
+export { ByteReader, ByteWriter } from './bytes.ts';
 export type { CustodyLimits } from './held-messages.ts';
 export { ed25519Crypto, ed25519Signer } from './ed25519.ts';
 export { TIME_TABLE } from './journal.ts';
+export { MAX_GENERATION, MAX_PAYLOAD_BYTES, MAX_TTL_MS } from './limits.ts';
 export type { Description, LinkState } from './link-state.ts';
 export type { Head } from './message.ts';
 export { MeshNode } from './node.ts';
