@@ -296,7 +296,7 @@ test('a node works on the real store: what it accepted is there after a power fa
   const start = async (epoch: number) => {
     const store = await open();
     const signer = fakeSigner(0);
-    const description = { nick: '', addresses: [], capabilities: [], load: 0 };
+    const description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
     const id = new World({ random: new Random(1), nodes: 1, edges: [], onEffect: () => undefined }).places[0]!.id;
     const node = new MeshNode({ id, epoch, signer, crypto: fakeCrypto, random: () => 0.5, description }, 1000);
     for await (const { key } of store.entries(PEER_TABLE)) node.restore.peer(key);
