@@ -116,7 +116,7 @@ export class Journal {
 
   /** The message is done: its record is removed. */
   done(held: Held): void {
-    if (held.record !== 0 && this.live.delete(held.record)) this.#done.push(held.record);
+    if (this.live.delete(held.record)) this.#done.push(held.record);
   }
 
   /** Writes what was gathered, unless a batch is being written. */

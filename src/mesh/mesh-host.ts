@@ -94,7 +94,7 @@ export class MeshHost implements MeshPort {
   // Submissions of one turn of the event loop are signed together.
   #submissions: NodeEvent[] = [];
   #node: MeshNode | undefined;
-  #description: Description = { nick: '', addresses: [], capabilities: [], load: 0 };
+  #description: Description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
   #hostId = '';
   #lastToken = 0;
   // Added to the clock of this process.
@@ -133,7 +133,7 @@ export class MeshHost implements MeshPort {
     const downMs = wall === undefined ? 0 : Math.max(0, date() - wall);
     this.#offset = Math.ceil((now ?? 0) + downMs + 1 - clock.now());
     this.#hostId = hostId;
-    this.#description = { ...this.#description, nick, addresses };
+    this.#description = { ...this.#description, nick, addresses, hostIds: [hostId] };
     const parts = { id: this.id, epoch, signer, crypto: ed25519Crypto, random, description: this.#description };
     const node = new MeshNode(parts, this.#now());
     for await (const { key } of store.entries(PEER_TABLE)) node.restore.peer(key);
@@ -176,11 +176,11 @@ export class MeshHost implements MeshPort {
 
   /** True if messages for all wait for this node while it is away. */
   isNeighbour(id: string): boolean {
-    return this.#node?.neighbours.has(id) === true;
+    return this.#node?.isNeighbour(id) === true;
   }
 
   get hasNeighbours(): boolean {
-    return (this.#node?.neighbours.size ?? 0) > 0;
+    return this.#node?.hasNeighbours === true;
   }
 
   submit({ target, contentType, payload, isDurable, ...message }: MeshMessage): Promise<string> {
@@ -294,7 +294,7 @@ export class MeshHost implements MeshPort {
     const { state } = this.#parts.store;
     if ((state.type === 'disk-low') === this.#isDiskLow) return;
     this.#isDiskLow = !this.#isDiskLow;
-    this.#events.push({ type: 'storage', refusal: this.#isDiskLow ? 'the disk is almost full' : undefined });
+    this.#events.unshift({ type: 'storage', refusal: this.#isDiskLow ? 'the disk is almost full' : undefined });
   }
 
   #frames(channel: number, frames: readonly Frame[]): void {
