@@ -59,10 +59,10 @@ export class MeshDicts implements Names {
   }
 
   /** The nodes to which a message goes from here: none if its own relay is a node, which sends it itself. */
-  targetsOf({ hostId }: Message, { targets }: Sending): readonly Target[] {
+  targetsOf({ hostId, hopsLeft }: Message, { targets }: Sending): readonly Target[] {
     const { port, self } = this.#parts;
     if (targets[0]?.type !== 'all') return targets;
-    if (!port.hasNeighbours) return NO_TARGETS;
+    if (!port.hasNeighbours || hopsLeft === 0) return NO_TARGETS;
     if (hostId === self().hostId) return targets;
     const owner = this.#index.ownerOf(hostId);
     return owner === undefined || owner === port.id ? targets : NO_TARGETS;
