@@ -270,7 +270,11 @@ export class MeshHost implements MeshPort {
       });
     }
     // What is being written is still acknowledged.
-    for (let writing: Promise<void> | undefined; writing !== this.#writing; await writing) writing = this.#writing;
+    let writing: Promise<void> | undefined;
+    while (writing !== this.#writing) {
+      writing = this.#writing;
+      await writing;
+    }
     this.#isStopped = true;
     this.#cancelTimer?.();
     for (const channel of this.#channels.values()) channel.close('the relay stops');
