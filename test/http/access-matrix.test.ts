@@ -28,6 +28,8 @@ const CLASS_OF = new Map<string, AccessClass>([
     (name) => [name, 'call'] as const,
   ),
   ['relay.hello', 'read'],
+  ['relay.ping', 'read'],
+  ...['get_nodes', 'get_routes', 'get_network_methods', 'traceroute'].map((word) => [`relay.${word}`, 'call'] as const),
   ['relay.get_peers', 'admin'],
   ...['get_trust', 'pair', 'trust', 'forget'].map((word) => [`relay.${word}`, 'admin'] as const),
   ['relay.get_status', 'admin'],
@@ -54,7 +56,6 @@ const FOR_ALL: ReadonlySet<string> = new Set(['relay.hello']);
 const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
 /** Of plugins alone, whatever rights others have. */
 const PLUGINS_ONLY: ReadonlySet<string> = new Set([
-  'relay.call',
   'relay.log',
   'relay.push_items',
   'plugin.next',
