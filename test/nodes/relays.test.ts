@@ -126,9 +126,9 @@ test('co2 shows nodes, routes, pings, traces and methods of the mesh, and calls 
   t.regex((await co2('nodes')).out, new RegExp(`^nick +node +state .*\n(.*\n)*n2 +${ids[2]!} +reachable `));
   t.is(((await co2('nodes', '--json')).json as unknown[]).length, 3);
   t.regex((await co2('routes')).out, /^nick +node +hop_nick .*\nn1 +\w{32} +n1 .*\nn2 +\w{32} +n1 /);
-  t.like((await co2('routes', 'n2', '--json')).json as object[], [{ nick: 'n2', links: 2 }]);
+  t.like((await co2('routes', 'n2', '--json')).json, [{ nick: 'n2', links: 2 }]);
   t.regex((await co2('ping', 'n2')).out, /^n2 answered in \d+(\.\d)? ms \(co2-relay \d.*, 0 units of work run\)$/);
-  t.like((await co2('ping', 'n2', '--json')).json as object, { nick: 'n2', running: 0 });
+  t.like((await co2('ping', 'n2', '--json')).json, { nick: 'n2', running: 0 });
   const trace = await co2('traceroute', 'n2');
   t.regex(trace.out, /^ 1 {2}n1 {2}\w{32} {2}http:\S+ {2}\d+\.\d ms\n 2 {2}n2 {2}\w{32} {2}http:\S+ {2}\d+\.\d ms$/);
   t.is(trace.code, 0);
