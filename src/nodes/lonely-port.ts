@@ -6,7 +6,7 @@ import type { MeshPort, MeshReceiver } from '../mesh/mesh.ts';
 export function lonelyPort({ node: id, nick }: { readonly node: string; readonly nick: string }): MeshPort {
   const receivers = new Map<string, MeshReceiver>();
   let state = {
-    ...{ id, nick, epoch: 1, sequence: 1, addresses: [], isLeaving: false, neighbours: [] },
+    ...{ id, nick, epoch: 1, sequence: 1, addresses: [], hostIds: [], isLeaving: false, neighbours: [] },
     ...{ capabilities: [] as readonly string[], load: 0 },
   };
   let sent = 0;

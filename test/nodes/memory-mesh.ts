@@ -166,7 +166,7 @@ class WorldPort implements MeshPort {
   describe(offer: Parameters<MeshPort['describe']>[0]): void {
     this.world.event(this.index, {
       type: 'describe',
-      description: { nick: `n${this.index}`, addresses: [`http://n${this.index}`], ...offer },
+      description: { nick: `n${this.index}`, addresses: [`http://n${this.index}`], hostIds: [], ...offer },
     });
   }
 
