@@ -337,6 +337,7 @@ function makeParts(
   });
   const capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
+    nodes: undefined,
   });
   const { work, services } = capabilities;
   const port: RelayPort = {

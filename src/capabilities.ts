@@ -12,7 +12,8 @@ import type { Dispatcher } from './rpc/rpc.ts';
 import { Services, addServiceMethods } from './services/services.ts';
 import type { StateDirectory } from './state/state.ts';
 import type { Store } from './store/store.ts';
-import { Work, WorkBodies, addWorkMethods, pluginExecutor } from './work/work.ts';
+import { ReceivedUnits, Work, WorkBodies, addWorkMethods, pluginExecutor } from './work/work.ts';
+import type { WorkNetwork } from './work/work.ts';
 
 export interface CapabilitiesParts {
   readonly options: Options;
@@ -28,6 +29,8 @@ export interface CapabilitiesParts {
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly self: () => Identity;
+  /** The nodes of the mesh. Undefined: this relay has no mesh. */
+  readonly nodes: Pick<WorkNetwork, 'port' | 'calls'> | undefined;
 }
 
 /** The capabilities of a relay. */
@@ -45,15 +48,19 @@ const WORK_TIMEOUT_MS = 60_000;
 
 /** Makes them, adds their methods to the registry of the dispatcher, and has them follow the states of plugins; nothing runs yet. */
 export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
-  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self } = parts;
+  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, nodes } = parts;
+  const network = nodes && { ...nodes, requireSubmitter: requireSubmitter(dispatcher) };
   const work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
-    ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
+    ...{ secret: state.adminToken, clock, date, random, events, log: logs('work'), network },
     offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
   });
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
-  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
+  addWorkMethods(dispatcher.registry, {
+    ...{ work, network, isAdmin, date, self: () => [self().hostId], plugins: () => pluginHost.status().plugins },
+  });
+  const received = network && new ReceivedUnits({ work, network, clock, random });
 
   const recordings = new Recordings({
     ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
@@ -72,9 +79,27 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     services,
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
     start: async (steps) => {
-      await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+      await steps.start({
+        name: 'work',
+        start: async () => {
+          await work.start();
+          received?.start();
+        },
+        stop: async () => {
+          received?.stop();
+          await work.stop();
+        },
+        startTimeoutMs: WORK_TIMEOUT_MS,
+      });
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
       await steps.start(services.step);
     },
+  };
+}
+
+/** Units that come as messages of the mesh need the same right as calls of that node. */
+function requireSubmitter(dispatcher: Dispatcher): WorkNetwork['requireSubmitter'] {
+  return () => {
+    dispatcher.requireCall('work.submit', { role: { kind: 'peer' }, address: '', port: 0, isDirect: true, isPeer: true });
   };
 }

@@ -11,10 +11,22 @@ export interface Submitter {
   readonly text: string;
 }
 
-/** Everybody with the same token, the same plugin, every program of this machine without a token, or one address. */
+/** The node of the mesh that calls, whose identity is proven; undefined for other callers. */
+export function nodeOf({ role, session }: Principal): string | undefined {
+  return role.kind === 'peer' ? session?.node : undefined;
+}
+
+/** Everybody with the same token, the same plugin, the same node, every program of this machine without a token, or one address. */
 export function submitterOf(caller: Principal): Submitter {
   const { role, address } = caller;
+  const node = nodeOf(caller);
+  if (node !== undefined) return submitterAt(node);
   const text = clean(describeCaller(caller), 200);
   if (role.kind === 'token' || role.kind === 'plugin') return { id: `${role.kind}:${role.name}`, text };
   return { id: role.kind === 'local' ? 'local' : `${role.kind}:${address}`, text };
+}
+
+/** Everybody at another node. `there`: who that was, as that node says. */
+export function submitterAt(node: string, there = ''): Submitter {
+  return { id: `node:${node}`, text: clean(there === '' ? `node ${node}` : `${there} at node ${node}`, 300) };
 }
