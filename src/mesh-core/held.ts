@@ -4,6 +4,7 @@ import { MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_PEERS } from './limits.ts';
 import { MAX_HEAD_BYTES, decodeHead, sizeOf } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { ID_BYTES, idBytes, idText } from './node-id.ts';
+import type { FailureReason } from './ports.ts';
 import { MAX_SEAL_BYTES } from './seal.ts';
 
 /** The messages of one stream that this node keeps, by number, in the order of their numbers if they are its own. */
@@ -22,11 +23,13 @@ export type HeldState = 'queued' | 'in-flight' | 'custody' | 'gone';
 
 /** See the head of this file. One exists for each waiting message, of which there may be a million, so it is small. */
 export class Held {
-  /** Its number in the log of the store; 0 while it is in memory only. */
+  /** Its number in the log of the store; 0 until it is written; below 0 if it is in memory only, counted down. */
   record = 0;
   state: HeldState = 'queued';
   /** Attempts that failed. */
   attempts = 0;
+  /** Why the last attempt failed. */
+  lastReason: FailureReason | undefined = undefined;
   /** Whether it is a message of the mesh itself, about which nothing is reported. */
   isSystem = false;
   /** The neighbour that was tried last, which is avoided if there is another path. */

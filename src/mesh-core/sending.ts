@@ -17,6 +17,8 @@ export interface SendingParts {
   readonly journal: Journal;
   readonly outbound: Outbound;
   readonly held: HeldMessages;
+  /** Counts what is sent again. */
+  readonly counters: { repeated: number };
 }
 
 /** See the head of this file. */
@@ -139,10 +141,12 @@ export class Sending {
   }
 
   #push(link: Link<Held>, picks: readonly Picked[], now: number): void {
-    const { id, held: messages } = this.#parts;
-    const outgoing = picks.flatMap(({ held, isBacklog }) => {
+    const { id, held: messages, counters } = this.#parts;
+    const outgoing = picks.flatMap(({ held, part }) => {
       if (!held.arrival) return [];
       mark(held, link.peer.id);
+      if (part === 'retry') counters.repeated++;
+      const isBacklog = part === 'backlog';
       const { envelope, at } = held.arrival;
       const { head, seal, payload, hops } = envelope;
       const ageMs = Math.max(0, Math.round(envelope.ageMs + now - at));
