@@ -33,10 +33,11 @@ export async function passedOn(method: string, given: Dict, caller: Caller, part
   if (node === undefined) return undefined;
   const network = requireNetwork(method, caller, parts);
   if (typeof node !== 'string') throw wrongParams('node must be the id or nick of a node');
-  if (network.calls.resolve(node) === network.calls.self) return undefined;
+  const id = network.calls.resolve(node);
+  if (id === network.calls.self) return undefined;
   const waitMs = typeof rest.waitMs === 'number' ? rest.waitMs : 0;
   const options = { timeoutMs: waitMs + GRACE_MS, signal: caller.gone, as: describeCaller(caller) };
-  return network.calls.call(node, method, [dictOf(Object.entries(rest))], options);
+  return network.calls.call(id, method, [dictOf(Object.entries(rest))], options);
 }
 
 /**

@@ -382,20 +382,22 @@ export class SentUnits {
     if (isFinal(report.state)) this.#latest.delete(id);
   }
 
-  /** Gives up the units of a node that was not heard of. Returns true if the node answers, but has never mentioned one of them. */
+  /** Gives up the units of a node that was not heard of. Returns true if the node is to tell of all units when it answers again. */
   #check(node: string, heardAt: number): boolean {
     const { clock, date } = this.#parts;
     const now = clock.now();
-    let isMissing = false;
+    let isAllWanted = false;
     for (const { id, state, placement, expiresAt } of this.#unfinishedAt(node)) {
       const since = this.#since.get(id);
       // The relay may have ended just when it learned that.
       if (state.type === 'pending' && placement.isDelivered !== true && date() >= expiresAt + EXPIRY_GRACE_MS) void this.#expire(id, node);
       if (isFinal(state) || placement.isDelivered !== true || since === undefined || now - since < LEASE_MS) continue;
-      if (now - heardAt >= LEASE_MS) void this.#lose(id, `node ${node} was not heard of for ${LEASE_MS / 1000} s`);
-      else if (!this.#latest.has(id)) isMissing = true;
+      const isSilent = now - heardAt >= LEASE_MS;
+      if (isSilent) void this.#lose(id, `node ${node} was not heard of for ${LEASE_MS / 1000} s`);
+      // It has never mentioned this unit, or has nothing new to tell of it.
+      if (isSilent || !this.#latest.has(id)) isAllWanted = true;
     }
-    return isMissing;
+    return isAllWanted;
   }
 
   #expire(id: string, node: string): Promise<void> {
