@@ -13,7 +13,7 @@ export interface Submitter {
 
 /** The node of the mesh that calls, whose identity is proven; undefined for other callers. */
 export function nodeOf({ role, session }: Principal): string | undefined {
-  return role.kind === 'peer' ? session?.node : undefined;
+  return role.kind === 'peer' ? (role.node?.id ?? session?.node) : undefined;
 }
 
 /** Everybody with the same token, the same plugin, the same node, every program of this machine without a token, or one address. */

@@ -29,6 +29,7 @@ export type {
   Target,
 } from './ports.ts';
 export type { Path } from './paths.ts';
+export { MAX_PAYLOAD_BYTES } from './limits.ts';
 export { idOfKey } from './seal.ts';
 export type { Crypto, Signer } from './seal.ts';
 export { SEEN_TABLE, SeenMessages } from './seen.ts';

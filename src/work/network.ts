@@ -6,7 +6,7 @@ import type { NodeCalls } from '../nodes/nodes.ts';
 
 /** The other nodes, as work uses them. */
 export interface WorkNetwork {
-  readonly port: Pick<MeshPort, 'submit' | 'receive' | 'onOutcome' | 'nodes' | 'path'>;
+  readonly port: Pick<MeshPort, 'submit' | 'drop' | 'receive' | 'onOutcome' | 'nodes' | 'path'>;
   readonly calls: Pick<NodeCalls, 'self' | 'resolve' | 'call'>;
   /** Throws a RelayError FORBIDDEN unless this node may submit work here. */
   readonly requireSubmitter: (node: string) => void;

@@ -174,8 +174,8 @@ export class SentUnits {
     });
     if (answer !== undefined) await this.#take(id, readReport(answer, date()));
     else {
-      await this.#postEnd(unit, 'cancel');
       await this.#settle(id, { type: 'canceled' });
+      await this.#retract(unit, 'cancel');
     }
     return units.get(id);
   }
@@ -195,7 +195,7 @@ export class SentUnits {
     } catch (error) {
       if (!isAboutConnection(error)) this.#parts.log.warn(`node ${placement.node} does not release unit ${unit.id}: ${reasonOf(error)}`);
     }
-    await this.#postEnd(unit, 'release');
+    await this.#retract(unit, 'release');
   }
 
   /** Opens one of its outputs, which is read from the node page by page. */
@@ -276,9 +276,12 @@ export class SentUnits {
     });
   }
 
-  /** Says by message that a unit is to end, which waits for the node. */
-  async #postEnd(unit: Sent, type: 'cancel' | 'release'): Promise<void> {
-    if (unit.placement.message !== undefined) await this.#post(unit, { type, unit: unit.id }, undefined, MAX_TRAVEL_MS);
+  /** Takes back a submission if it still waits here, and says by a message, which waits for the node, that the unit is to end. */
+  async #retract(unit: Sent, type: 'cancel' | 'release'): Promise<void> {
+    const { message, isDelivered } = unit.placement;
+    if (message === undefined) return;
+    if (isDelivered !== true) await this.#parts.network.port.drop(message, 'its unit of work was canceled');
+    await this.#post(unit, { type, unit: unit.id }, undefined, MAX_TRAVEL_MS);
   }
 
   /** Asks the node to do something with a unit, if there is a way to it. */

@@ -104,11 +104,13 @@ function runnerOf(node: Value | undefined, { id, type }: Submission, { work, net
   return found === network.calls.self ? undefined : found;
 }
 
-/** A node that is down for a while may be forgotten, but its id says which one is meant. */
-function resolve(node: string, { calls }: WorkNetwork): string {
+/** A node that is down may have said goodbye, or be forgotten: its nick or its id says which one is meant. */
+function resolve(node: string, { calls, port }: WorkNetwork): string {
   try {
     return calls.resolve(node);
   } catch (error) {
+    const [left, ...others] = port.nodes().filter(({ nick, isLeaving }) => isLeaving && nick === node);
+    if (left && others.length === 0) return left.id;
     if (RelayError.is(error) && error.code === 'NOT_FOUND' && NODE_ID.test(node)) return node;
     throw error;
   }

@@ -32,7 +32,11 @@ const EXTENSIONS = { nil: true, i8: true };
 
 /** The id of the node with this nick. */
 export function nodeId(nick: string): string {
-  return createHash('sha256').update(nick).digest('hex').replace(/[0189]/g, 'z').slice(0, 32);
+  return createHash('sha256')
+    .update(nick)
+    .digest('hex')
+    .replace(/[0189]/g, 'z')
+    .slice(0, 32);
 }
 
 /** The mesh. */
@@ -89,7 +93,19 @@ export class WorkMesh {
     await nextTurn();
     sender?.tell({ id, status: 'delivered', reason: '', node: target.id });
     const head = {
-      ...{ origin, epoch: 1, target: target.id, number: 1, low: 1, sentAt: 0, ttlMs, isDurable, isOrdered: true, hostId: '', generation: 0 },
+      ...{
+        origin,
+        epoch: 1,
+        target: target.id,
+        number: 1,
+        low: 1,
+        sentAt: 0,
+        ttlMs,
+        isDurable,
+        isOrdered: true,
+        hostId: '',
+        generation: 0,
+      },
       ...{ ref: '', contentType, payloadHash: Buffer.alloc(0) },
     };
     try {
@@ -165,7 +181,7 @@ export class WorkNode {
     const work = new Work({
       ...{ store, directory: this.directory, clock, events, secret: 'a secret', date, network, random: () => 0.5 },
       ...{ limits: { ...workDefaults.workLimits, ...limits }, offered: () => this.executors, programs: {}, env: {} },
-      log: { ...quiet, warn: log, error: log },
+      log: { ...quiet, warn: log, error: (text: string) => this.isUp && log(text) },
     });
     const received = new ReceivedUnits({ work, network, clock, random: () => 0.5 });
     this.registry = new MethodRegistry();
@@ -232,6 +248,11 @@ export class WorkNode {
           });
           return Promise.resolve(sent.id);
         },
+        drop: (id) => {
+          const before = mesh.waiting.length;
+          mesh.waiting = mesh.waiting.filter((message) => message.id !== id);
+          return Promise.resolve(mesh.waiting.length < before);
+        },
         receive: (_type, receiver) => {
           this.receiver = receiver;
         },
@@ -277,7 +298,14 @@ export class WorkNode {
     const read = parseCall(serialiseCall('x', params, EXTENSIONS)).params;
     const session = sessionOf(from);
     const principal = { role: { kind: 'peer' }, address: '192.0.2.1', port: 1, isDirect: true, isPeer: true, session, gone } as const;
-    const answer = await this.registry.find(method).invoke(read, callerOf(principal, () => undefined, () => undefined));
+    const answer = await this.registry.find(method).invoke(
+      read,
+      callerOf(
+        principal,
+        () => undefined,
+        () => undefined,
+      ),
+    );
     return wired(answer as Sendable);
   }
 }
@@ -297,7 +325,12 @@ function wired(answer: Sendable): Value {
 /** A client with a token, who may do everything. */
 export const ADMIN = callerOf(
   {
-    role: { kind: 'token', name: 'me', id: 'me', may: { classes: new Set(['read', 'message', 'call', 'admin']), methods: ['*'], covers: () => true } },
+    role: {
+      kind: 'token',
+      name: 'me',
+      id: 'me',
+      may: { classes: new Set(['read', 'message', 'call', 'admin']), methods: ['*'], covers: () => true },
+    },
     ...{ address: '127.0.0.1', port: 1, isDirect: true, isPeer: false },
   },
   () => undefined,
