@@ -76,7 +76,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     send: (recording, dict) => router.send(recording, dict),
   });
   events.subscribe(recordings.recorder.refresh, ['plugin.state']);
-  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, date });
+  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, dispatcher, date });
 
   const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
   events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);

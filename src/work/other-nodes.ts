@@ -2,7 +2,6 @@
 import { RelayError, clean, reasonOf } from '../core/core.ts';
 import { wrongParams } from '../rpc/rpc.ts';
 import type { Caller } from '../rpc/rpc.ts';
-import { describeCaller } from '../access/access.ts';
 import { dictOf, isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import type { WorkNetwork } from './network.ts';
@@ -25,8 +24,8 @@ const GRACE_MS = 20_000;
 const AT_ONCE = 32;
 
 /**
- * What a node answers to a call that names it by the member `node`; undefined if it names this relay or none. Other nodes show this relay
- * only the units that came from it, whoever asks here, so this is for admins.
+ * What a node answers to a call that names it by the member `node`; undefined if it names this relay or none. The other node shows this
+ * relay all units that came from it, whoever submitted them here, so this is for admins.
  */
 export async function passedOn(method: string, given: Dict, caller: Caller, parts: OtherNodesParts): Promise<Value | undefined> {
   const { node, ...rest } = given;
@@ -36,7 +35,7 @@ export async function passedOn(method: string, given: Dict, caller: Caller, part
   const id = network.calls.resolve(node);
   if (id === network.calls.self) return undefined;
   const waitMs = typeof rest.waitMs === 'number' ? rest.waitMs : 0;
-  const options = { timeoutMs: waitMs + GRACE_MS, signal: caller.gone, as: describeCaller(caller) };
+  const options = { timeoutMs: waitMs + GRACE_MS, signal: caller.gone };
   return network.calls.call(id, method, [dictOf(Object.entries(rest))], options);
 }
 
@@ -71,7 +70,7 @@ export async function listOfNodes(
           return;
         }
         try {
-          const options = { timeoutMs: LIST_MS, signal: caller.gone, as: describeCaller(caller) };
+          const options = { timeoutMs: LIST_MS, signal: caller.gone };
           const units = await calls.call(node, 'work.list', [given], options);
           take(Array.isArray(units) ? (units as readonly Value[]).filter(isDict) : [], node);
         } catch (error) {

@@ -44,7 +44,9 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['list', 'get', 'start', 'stop', 'subscribe', 'replay', 'command', 'frames', 'cancel'].map(
     (word) => [`recording.${word}`, 'call'] as const,
   ),
-  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release'].map((word) => [`work.${word}`, 'call'] as const),
+  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release', 'changes', 'page', 'payload'].map(
+    (word) => [`work.${word}`, 'call'] as const,
+  ),
   ...['list', 'status'].map((word) => [`service.${word}`, 'call'] as const),
   ...['start', 'stop'].map((word) => [`service.${word}`, 'admin'] as const),
   ['ham.spam.plain', 'call'],
@@ -56,13 +58,7 @@ const CLASS_OF = new Map<string, AccessClass>([
 const FOR_ALL: ReadonlySet<string> = new Set(['relay.hello', 'relay.push', 'relay.pull']);
 const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
 /** Of plugins alone, whatever rights others have. */
-const PLUGINS_ONLY: ReadonlySet<string> = new Set([
-  'relay.log',
-  'relay.push_items',
-  'plugin.next',
-  'plugin.answer',
-  'plugin.answer_fault',
-]);
+const PLUGINS_ONLY: ReadonlySet<string> = new Set(['relay.log', 'relay.push_items', 'plugin.next', 'plugin.answer', 'plugin.answer_fault']);
 
 const PLUGIN = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite() export class Spam extends Plugin {
