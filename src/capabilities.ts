@@ -78,7 +78,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   events.subscribe(recordings.recorder.refresh, ['plugin.state']);
   addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, dispatcher, date });
 
-  const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
+  const services = new Services({ options, pluginHost, nodes: nodes.calls, clock, random, events, log: logs('services') });
   events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
   addServiceMethods(dispatcher.registry, services, clock);
 

@@ -47,7 +47,7 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release', 'changes', 'page', 'payload'].map(
     (word) => [`work.${word}`, 'call'] as const,
   ),
-  ...['list', 'status'].map((word) => [`service.${word}`, 'call'] as const),
+  ...['list', 'status', 'watch'].map((word) => [`service.${word}`, 'call'] as const),
   ...['start', 'stop'].map((word) => [`service.${word}`, 'admin'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],

@@ -1,11 +1,11 @@
-/** Units that other relays run, with real relays on sockets that end and start again. */
+/** Work, recordings and watchers of other relays, with real relays on sockets that end and start again. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
 import type { Dict } from '../../src/values/values.ts';
-import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
+import { freePorts, pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 
 const WORK: Config['work'] = {
@@ -45,21 +45,25 @@ class Place {
   }
 }
 
-/** Two relays that list each other. */
-async function placesOf(t: ExecutionContext, both: Config = {}): Promise<readonly [Place, Place]> {
+/** Two relays that list each other; the second one has the options `there`. */
+async function placesOf(t: ExecutionContext, both: Config, there: Config): Promise<readonly [Place, Place]> {
   const ports = await freePorts(2);
   const [a, b] = ['a', 'b'].map((nick, index) => {
     const peer = `http://127.0.0.1:${ports[1 - index] ?? 0}`;
     const config = { port: ports[index] ?? 0, peers: [peer], nick, dataDir: join(temporaryDir(t), nick), drainMs: 500 };
-    return new Place(t, { ...config, retry: { minMs: 5, maxMs: 50 }, work: nick === 'b' ? WORK : {}, ...both });
+    return new Place(t, { ...config, retry: { minMs: 5, maxMs: 50 }, ...both, ...(nick === 'b' && { work: WORK, ...there }) });
   });
   if (!a || !b) throw new Error('there are two');
   return [a, b];
 }
 
 /** Starts both, and waits for their link. */
-async function startPair(t: ExecutionContext, both?: Config): Promise<readonly [Place, TestRelay, Place, TestRelay]> {
-  const [a, b] = await placesOf(t, both);
+async function startPair(
+  t: ExecutionContext,
+  both: Config = {},
+  there: Config = {},
+): Promise<readonly [Place, TestRelay, Place, TestRelay]> {
+  const [a, b] = await placesOf(t, both, there);
   const [one, other] = [await a.start(), await b.start()];
   await one.seen.event('mesh.link', { state: 'up' });
   return [a, one, b, other];
@@ -170,4 +174,137 @@ test('a relay that does not let peers submit refuses their units', async (t) => 
   const { state, reason } = await status(a, 'u1');
   t.is(state, 'failed');
   t.regex(reason as string, /did not take it: work.submit needs the right 'call', which a peer caller does not have/);
+});
+
+const LAB = `import { Controller, Datasource, Plugin, Satellite, Watcher } from 'co2-relay';
+@Satellite()
+export class Lab extends Plugin {
+  /** Yields numbers. */
+  @Datasource()
+  async *record(signal) {
+    for (let n = 0; !signal.aborted; n++) {
+      yield { type: 'text/plain', payload: String(n), timestamp: 1_764_500_000_000 + n };
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  /** Repeats words. */
+  @Controller()
+  async *command({ payload }) {
+    for (const word of payload.toString().split(' ')) yield { type: 'text/plain', payload: word };
+  }
+  /** Reports a node more from time to time. */
+  @Watcher()
+  nodes({ names, refuse }) {
+    if (refuse) throw new Error(refuse);
+    return {
+      async *watch(signal) {
+        yield names.map((name) => ({ name, status: 'up', host: '10.0.0.1', port: 80 }));
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+    };
+  }
+}
+`;
+const REACT = `import { Plugin, Reactor, Satellite } from 'co2-relay';
+@Satellite()
+export class React extends Plugin {
+  /** Forgets what it gets. */
+  @Reactor()
+  drop() {
+    return { react() {} };
+  }
+}
+`;
+
+test('recordings of another relay are started, subscribed to and stopped, and its controllers commanded', async (t) => {
+  const [, a, b] = await startPair(t, {}, { pluginsDir: pluginsDir(t, { 'lab/lab.ts': LAB }) });
+  const at = { node: 'b' };
+  const [listed] = (await a.callDirectly('recording.list', at)) as readonly Dict[];
+  t.like(listed, { name: 'lab.lab:record', state: 'idle' });
+  t.deepEqual(await a.callDirectly('recording.list'), [], 'its own are others');
+  t.like(await a.callDirectly('recording.start', { name: 'lab.lab', ...at }), { state: 'recording' });
+  const seen: string[] = [];
+  for (let from = 'first'; seen.length < 10;) {
+    const page = (await a.callDirectly('recording.subscribe', { name: 'lab.lab', from, waitMs: 20_000, limit: 3, ...at })) as Dict;
+    for (const { payload, timestamp } of page.frames as readonly Dict[])
+      seen.push(`${(payload as Buffer).toString()} ${timestamp as number}`);
+    from = page.next as string;
+  }
+  t.deepEqual(
+    seen.slice(0, 10),
+    Array.from({ length: 10 }, (_, n) => `${n} ${1_764_500_000_000 + n}`),
+    'every frame, in order',
+  );
+  let answer = (await a.callDirectly('recording.command', 'lab.lab', { type: 'text/plain', payload: 'one two' }, at)) as Dict;
+  const words = [...(answer.frames as readonly Dict[])];
+  while (answer.ended !== true) {
+    answer = (await a.callDirectly('recording.frames', {
+      command: answer.command ?? '',
+      next: answer.next ?? 0,
+      waitMs: 20_000,
+      ...at,
+    })) as Dict;
+    words.push(...(answer.frames as readonly Dict[]));
+  }
+  t.deepEqual(
+    words.map(({ payload }) => (payload as Buffer).toString()),
+    ['one', 'two'],
+  );
+  t.is(answer.state, 'succeeded');
+  await t.throwsAsync(
+    a.call('recording.frames', { command: answer.command ?? '', ...at }),
+    { message: /there is no command/ },
+    'of another caller',
+  );
+  t.like(await a.callDirectly('recording.stop', { name: 'lab.lab', ...at }), { state: 'idle' });
+  await t.throwsAsync(a.callDirectly('recording.subscribe', { name: 'lab.none', ...at }), { message: /there is no datasource 'lab.none'/ });
+  // The last frames are read; a subscriber that waits learns why it ends.
+  const { next } = (await a.callDirectly('recording.get', { name: 'lab.lab', ...at })) as Dict;
+  const waiting = a.callDirectly('recording.subscribe', { name: 'lab.lab', from: next ?? '', waitMs: 60_000, ...at });
+  const failure = t.throwsAsync(waiting, { message: /\bb\b|node/ });
+  await b.stop();
+  await failure;
+});
+
+test('a service runs a watcher of another relay, which has to share it, and goes on when that relay is back', async (t) => {
+  const plugins = pluginsDir(t, { 'lab/lab.ts': LAB, 'lab/react.ts': REACT });
+  const watcher = (name: string, cfg: Record<string, string | string[]>): Config['services'] => ({
+    [name]: { watchers: { there: { type: 'lab.lab', node: 'b', cfg } }, reactors: { drop: { type: 'lab.react' } } },
+  });
+  const services = { ...watcher('web', { names: ['web1', 'web2'] }), ...watcher('bad', { refuse: 'no such rack' }) };
+  const [, a, b] = await startPair(t, { pluginsDir: plugins, services }, { services: {}, sharedWatchers: ['lab.lab'] });
+  await a.seen.event('service.state', { service: 'web', state: 'running' });
+  const nodesOf = async (): Promise<string> => {
+    const { nodes } = (await a.callDirectly('service.status', 'web')) as Dict;
+    return JSON.stringify(nodes);
+  };
+  await a.seen.event('service.changed', { service: 'web' });
+  const there = { name: 'web1', status: 'up', host: '10.0.0.1', port: 80 };
+  t.like(JSON.parse(await nodesOf()), { web1: there });
+  const [bad] = ((await a.callDirectly('service.status', 'bad')) as { watchers: Dict[] }).watchers;
+  t.is(bad?.node, 'b');
+  const backoff = await a.seen.event('service.endpoint', {
+    service: 'bad',
+    role: 'watcher',
+    state: { type: 'backoff', reason: /no such rack/ },
+  });
+  t.is(backoff.name, 'there');
+  await b.stop();
+  await a.seen.event('service.endpoint', { service: 'web', role: 'watcher', state: { type: 'backoff', reason: /^node b: / } });
+  t.like(JSON.parse(await nodesOf()), { web1: there }, 'its nodes stay as they were last known');
+  const runs = a.seen.matching('service.endpoint', { service: 'web', role: 'watcher', state: { type: 'running' } }).length;
+  await b.start();
+  await a.seen.event('service.endpoint', { service: 'web', role: 'watcher', state: { type: 'running' } }, runs + 1);
+  t.pass();
+});
+
+test('a watcher that is not shared is not run for other nodes', async (t) => {
+  const plugins = pluginsDir(t, { 'lab/lab.ts': LAB });
+  const services = { web: { watchers: { there: { type: 'lab.lab', node: 'b', cfg: { names: [] } } } } };
+  const [, a] = await startPair(t, { pluginsDir: plugins, services }, { services: {} });
+  await a.seen.event('service.endpoint', {
+    service: 'web',
+    state: { type: 'backoff', reason: /'lab.lab' is not shared with other nodes; the operator adds it to sharedWatchers/ },
+  });
+  t.pass();
 });
