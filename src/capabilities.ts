@@ -14,7 +14,8 @@ import type { Dispatcher } from './rpc/rpc.ts';
 import { Services, addServiceMethods } from './services/services.ts';
 import type { StateDirectory } from './state/state.ts';
 import type { Store } from './store/store.ts';
-import { Work, WorkBodies, addWorkMethods, pluginExecutor } from './work/work.ts';
+import { ReceivedUnits, Work, WorkBodies, addWorkMethods, pluginExecutor } from './work/work.ts';
+import type { WorkNetwork } from './work/work.ts';
 
 export interface CapabilitiesParts {
   readonly options: Options;
@@ -52,14 +53,22 @@ const WORK_TIMEOUT_MS = 60_000;
 /** Makes them, adds their methods to the registry of the dispatcher, and has them follow the states of plugins; nothing runs yet. */
 export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, mesh, version } = parts;
-  const work = new Work({
+  const nodes = new Nodes({
+    ...{ port: mesh, dispatcher, clock, logs, version },
+    ...{ work: () => work.types().map(({ type }) => type), running: () => work.running.length },
+  });
+  const network = { port: mesh, calls: nodes.calls, requireSubmitter: requireSubmitter(dispatcher) };
+  const work: Work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
-    ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
+    ...{ secret: state.adminToken, clock, date, random, events, log: logs('work'), network },
     offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
   });
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
-  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
+  addWorkMethods(dispatcher.registry, {
+    ...{ work, network, isAdmin, date, self: () => [self().hostId], plugins: () => pluginHost.status().plugins },
+  });
+  const received = new ReceivedUnits({ work, network, clock, random });
 
   const recordings = new Recordings({
     ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
@@ -67,16 +76,12 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     send: (recording, dict) => router.send(recording, dict),
   });
   events.subscribe(recordings.recorder.refresh, ['plugin.state']);
-  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, date });
+  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, dispatcher, date });
 
-  const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
+  const services = new Services({ options, pluginHost, nodes: nodes.calls, clock, random, events, log: logs('services') });
   events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
   addServiceMethods(dispatcher.registry, services, clock);
 
-  const nodes = new Nodes({
-    ...{ port: mesh, dispatcher, clock, logs, version },
-    ...{ work: () => work.types().map(({ type }) => type), running: () => work.running.length },
-  });
   events.subscribe(nodes.offer.refresh, ['plugin.state', 'plugin.version']);
 
   return {
@@ -85,10 +90,28 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     nodes,
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
     start: async (steps) => {
-      await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+      await steps.start({
+        name: 'work',
+        start: async () => {
+          await work.start();
+          received.start();
+        },
+        stop: async () => {
+          received.stop();
+          await work.stop();
+        },
+        startTimeoutMs: WORK_TIMEOUT_MS,
+      });
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
       await steps.start(services.step);
       await steps.start(nodes.step);
     },
+  };
+}
+
+/** Units that come as messages of the mesh need the same right as calls of that node. */
+function requireSubmitter(dispatcher: Dispatcher): WorkNetwork['requireSubmitter'] {
+  return () => {
+    dispatcher.requireCall('work.submit', { role: { kind: 'peer' }, address: '', port: 0, isDirect: true, isPeer: true });
   };
 }

@@ -9,7 +9,7 @@ export { describeCaller, Access } from './roles.ts';
 export type { CallingNode, Role, Principal, SessionCall, TlsChannel } from './roles.ts';
 export { RateLimits } from './rate-limits.ts';
 export { relayTokens } from './relay-tokens.ts';
-export { submitterOf } from './submitter.ts';
+export { nodeOf, submitterAt, submitterOf } from './submitter.ts';
 export type { Submitter } from './submitter.ts';
 export { addToken, listTokens, removeToken, TokenFile } from './token-file.ts';
 export type { StoredToken } from './token-file.ts';

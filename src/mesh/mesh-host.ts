@@ -193,6 +193,10 @@ export class MeshHost implements MeshPort {
     });
   }
 
+  async drop(id: string, reason: string): Promise<boolean> {
+    return (await this.outbox({ type: 'drop', id, reason })).type === 'done';
+  }
+
   /** Looks at what waits here for other nodes, or changes it. Rejects with a RelayError UNAVAILABLE if the mesh does not run. */
   outbox(command: OutboxCommand): Promise<OutboxAnswer> {
     if (!this.#node || this.#isStopped) return Promise.reject(notRunning());

@@ -60,6 +60,8 @@ export interface MeshPort {
    * UNAVAILABLE if nothing can be stored, or no node offers the capability.
    */
   submit(message: MeshMessage): Promise<string>;
+  /** Gives up a message of this node; false if it does not wait here any more. What another node has taken over may still arrive. */
+  drop(id: string, reason: string): Promise<boolean>;
   /** Sets the receiver of a kind of message, before the start. What has none is rejected. */
   receive(contentType: string, receiver: MeshReceiver): void;
   /** Calls `listener` with what becomes of messages; returns the function that ends it. */

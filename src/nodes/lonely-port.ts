@@ -28,6 +28,7 @@ export function lonelyPort({ node: id, nick }: { readonly node: string; readonly
       });
       return String(number);
     },
+    drop: () => Promise.resolve(false),
     receive: (contentType, receiver) => {
       receivers.set(contentType, receiver);
     },

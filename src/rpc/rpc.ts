@@ -1,4 +1,5 @@
 /** RPC: one exchange from request bytes to response bytes, the registry of methods, and the dispatcher that runs a call. */
+export { atNodes } from './at-nodes.ts';
 export { DURATION_BOUNDS_MS } from './call-durations.ts';
 export type { CallDurations } from './call-durations.ts';
 export { callerOf } from './caller.ts';

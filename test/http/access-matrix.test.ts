@@ -44,8 +44,10 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['list', 'get', 'start', 'stop', 'subscribe', 'replay', 'command', 'frames', 'cancel'].map(
     (word) => [`recording.${word}`, 'call'] as const,
   ),
-  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release'].map((word) => [`work.${word}`, 'call'] as const),
-  ...['list', 'status'].map((word) => [`service.${word}`, 'call'] as const),
+  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release', 'changes', 'page', 'payload'].map(
+    (word) => [`work.${word}`, 'call'] as const,
+  ),
+  ...['list', 'status', 'watch'].map((word) => [`service.${word}`, 'call'] as const),
   ...['start', 'stop'].map((word) => [`service.${word}`, 'admin'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],

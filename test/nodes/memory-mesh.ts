@@ -142,6 +142,10 @@ class WorldPort implements MeshPort {
     });
   }
 
+  drop(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   receive(contentType: string, receiver: MeshReceiver): void {
     this.#receivers.set(contentType, receiver);
   }
