@@ -205,6 +205,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     await startInOrder(steps, parts, options, state);
     parts.http.open();
     parts.customEndpoint.open();
+    parts.ownMesh.announce(parts.http.scheme, parts.http.bound.port);
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -306,8 +307,12 @@ function makeParts(
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
   const otherwise = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport | undefined =>
     peer.isHttp ? fakes?.transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
-  const ownMesh = makeMesh({ ...{ options, state, logs, events, clock, date, random, resolve, byHttp, otherwise }, isReal: !fakes });
-  const { mesh, peering } = ownMesh;
+  const ownMesh = makeMesh({
+    ...{ options, state, logs, events, clock, date, random, resolve, byHttp, otherwise },
+    version: VERSION,
+    isReal: !fakes,
+  });
+  const { mesh, peering, discovery } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -332,7 +337,8 @@ function makeParts(
     },
   };
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, peering, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock },
+    ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, pluginHost, relayPlugins, events, logs: recentLogs },
+    ...{ properties, clock },
     ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
   const capabilities = makeCapabilities({

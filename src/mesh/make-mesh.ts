@@ -10,6 +10,7 @@ import { hostPort } from '../message/message.ts';
 import type { Identity } from '../message/message.ts';
 import { StateFile, countStart } from '../state/state.ts';
 import type { StateDirectory } from '../state/state.ts';
+import { Discovery } from './discovery.ts';
 import { Mesh } from './mesh.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
 import type { PeerEvent } from './peer-events.ts';
@@ -20,7 +21,9 @@ import { ProvenTransport } from './proven-transport.ts';
 type TrustOptions = IdentityOptions & { readonly tls?: { readonly caFile?: string | undefined } | undefined };
 
 export interface MakeMeshParts {
-  readonly options: MeshOptions & LinkOptions & TrustOptions;
+  readonly options: MeshOptions & LinkOptions & TrustOptions & { readonly host: string | readonly string[] };
+  /** The version of the package. */
+  readonly version: string;
   readonly state: StateDirectory;
   readonly logs: LogSource;
   readonly events: EventSink<LinkEvent | PeerEvent>;
@@ -42,8 +45,12 @@ export interface MakeMeshParts {
 export interface OwnMesh {
   readonly mesh: Mesh;
   readonly peering: Peering;
+  /** Undefined if it is not on. */
+  readonly discovery: Discovery | undefined;
   /** Counts this start, reads what earlier ones stored, and starts the links. */
   start(self: Identity, scheme: 'http' | 'https'): Promise<void>;
+  /** Announces the relay on the network, if it is to be, once it can answer. */
+  announce(scheme: 'http' | 'https', port: number): void;
   stop(): Promise<void>;
 }
 
@@ -58,7 +65,7 @@ export function checkTrust(options: TrustOptions): string | undefined {
 }
 
 /** Makes them. Throws a RelayError CONFIG_INVALID or STATE_DIRECTORY for a cluster secret or a key that cannot be used. */
-export function makeMesh({ state, date, byHttp, otherwise, isReal, ...parts }: MakeMeshParts): OwnMesh {
+export function makeMesh({ state, date, byHttp, otherwise, isReal, version, ...parts }: MakeMeshParts): OwnMesh {
   const { options, logs, events, clock } = parts;
   checkTrust(options);
   const log = logs('mesh');
@@ -78,8 +85,9 @@ export function makeMesh({ state, date, byHttp, otherwise, isReal, ...parts }: M
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
   const mesh: Mesh = new Mesh({ ...parts, transport, peering: isReal ? peering : undefined });
+  const discovery = isReal && options.discovery ? new Discovery({ ...parts, node, version, mesh, peering, log }) : undefined;
   return {
-    ...{ mesh, peering },
+    ...{ mesh, peering, discovery },
     start: async ({ hostId, address, port }, scheme) => {
       // Counted and synced before anything is sent, so that no two starts are mistaken for each other.
       if (isReal) node.begin(await countStart(state.path));
@@ -90,8 +98,12 @@ export function makeMesh({ state, date, byHttp, otherwise, isReal, ...parts }: M
       trust.keepPins((name) => mesh.names.includes(name));
       await mesh.start(hostId);
     },
+    announce: (scheme, port) => {
+      discovery?.start(scheme, port);
+    },
     stop: async () => {
       peering.stop();
+      await discovery?.stop();
       await mesh.stop();
     },
   };

@@ -25,6 +25,10 @@ export type PeerEvent =
   | { readonly type: 'peer.forgotten'; readonly node: string }
   /** A peer, or a caller from an address, failed to prove itself, or may not. */
   | { readonly type: 'peer.refused'; readonly peer: string; readonly node: string; readonly reason: string }
+  /** A relay that announces itself on the network was found at a URL. Nobody has checked what it says. */
+  | (NodeName & { readonly type: 'peer.found'; readonly peer: string; readonly code: string; readonly version: string })
+  /** It is not there any more: it said goodbye, or has not answered for a while. */
+  | (NodeName & { readonly type: 'peer.vanished'; readonly peer: string; readonly reason: 'left' | 'expired' })
   /** An alarm: two relays use one identity. */
   | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string });
 
@@ -32,12 +36,21 @@ export type PeerEvent =
 export const PEER_EVENTS = [
   ...(['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending'] as const),
   ...(['peer.approved', 'peer.forgotten', 'peer.refused', 'peer.copied'] as const),
+  ...(['peer.found', 'peer.vanished'] as const),
 ] as const satisfies readonly PeerEvent['type'][];
 
 /** Returns the subscriber that logs them; what strangers can cause at will is rate limited. */
 export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: PeerEvent) => void {
   const log = logs('mesh');
   const strangers = new RateLimitedLog(log, clock);
+  const finds = new RateLimitedLog(
+    {
+      warn: (text) => {
+        log.info(text);
+      },
+    },
+    clock,
+  );
   return (event) => {
     switch (event.type) {
       case 'peer.proven':
@@ -70,6 +83,14 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
         break;
       case 'peer.refused':
         strangers.warn(`refused relay.hello of ${event.peer}: ${clean(event.reason, 500)}`);
+        break;
+      case 'peer.found':
+        finds.warn(
+          `found ${nameOf(event)} at ${event.peer} on the network; to link it, compare the code ${event.code}, then run co2 peers pair ${event.node}`,
+        );
+        break;
+      case 'peer.vanished':
+        log.debug(`${nameOf(event)} at ${event.peer} ${event.reason === 'left' ? 'left the network' : 'is not announced any more'}`);
         break;
       case 'peer.copied':
         strangers.warn(`ALARM: ${clean(event.reason, 500)} (seen at ${event.peer})`);

@@ -20,7 +20,7 @@ const EVENTS = [
   ...['inbox.failed', 'inbox.dropped', 'inbox.dead-letter'],
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
   ...['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending', 'peer.approved', 'peer.forgotten', 'peer.refused'],
-  ...['peer.copied', 'work.state'],
+  ...['peer.found', 'peer.vanished', 'peer.copied', 'work.state'],
   ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
@@ -173,6 +173,10 @@ function factsOfPeer(event: PeerEvent): Facts {
       return { subject: `node ${event.node}`, state: 'forgotten', reason: '' };
     case 'peer.refused':
       return { subject: `peer ${event.peer}`, state: 'refused', reason: event.reason };
+    case 'peer.found':
+      return { subject: `peer ${event.peer}`, state: 'found', reason: `node ${event.node} (${event.nick}), code ${event.code}` };
+    case 'peer.vanished':
+      return { subject: `peer ${event.peer}`, state: 'vanished', reason: event.reason };
     case 'peer.copied':
       return { subject: `node ${event.node}`, state: 'copied', reason: event.reason };
   }
