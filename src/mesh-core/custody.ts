@@ -198,7 +198,7 @@ export class Custody {
 
   #acceptArrived(link: Link<Held>, number: number, envelope: Envelope, head: Head, waitingFor: readonly string[], isLocal: boolean): void {
     const isFull = !head.isDurable && this.#held.isMemoryFull;
-    if (isFull || (head.isDurable && this.#journal.failure !== undefined)) {
+    if (isFull || (head.isDurable && this.#journal.refusal !== undefined)) {
       link.settle(number, isFull ? 'quota' : 'storage');
       return;
     }
@@ -315,6 +315,11 @@ export class Custody {
     this.#parts.effects.push({ type: 'alarm', text: `nothing can be stored any more: ${reason}` });
   }
 
+  /** Refuses new durable messages for this reason; undefined: accepts them again. */
+  refuseNew(reason: string | undefined): void {
+    this.#journal.refuseNew(reason);
+  }
+
   // What neighbours say
 
   /** A neighbour has stored it. */
@@ -418,7 +423,7 @@ export class Custody {
 
   /** How much is kept, and why nothing can be stored, if so. */
   status(): ReturnType<HeldMessages['status']> & { readonly failure: string | undefined } {
-    return { ...this.#held.status(), failure: this.#journal.failure };
+    return { ...this.#held.status(), failure: this.#journal.refusal };
   }
 
   #expired(held: Held): void {

@@ -45,16 +45,23 @@ export class Journal {
   #lastBatch = 0;
   #first = 1;
   #next = 1;
+  /** Why nothing is written any more. */
   #failure: string | undefined;
+  #refusal: string | undefined;
   #moving: readonly Held[] = [];
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
   }
 
-  /** Why nothing can be stored; undefined if it can. */
-  get failure(): string | undefined {
-    return this.#failure;
+  /** Why no new message is stored; undefined if it is. */
+  get refusal(): string | undefined {
+    return this.#failure ?? this.#refusal;
+  }
+
+  /** Refuses new messages for this reason; undefined: takes them again. */
+  refuseNew(reason: string | undefined): void {
+    this.#refusal = reason;
   }
 
   /** When {@link flush} has something to write, if nothing is added. */

@@ -98,9 +98,14 @@ export class MeshNode implements LinkUser<Held> {
 
   /** Takes an event and returns what is to be done. */
   handle(event: NodeEvent, now: number): readonly Effect[] {
+    return this.handleAll([event], now);
+  }
+
+  /** Takes events that happened together: what they submit is signed together, and what they cause is sent and written together. */
+  handleAll(events: readonly NodeEvent[], now: number): readonly Effect[] {
     this.#noticeLag(now);
     this.#now = now;
-    this.#take(event);
+    for (const event of events) this.#take(event);
     this.#tick();
     return this.#end();
   }
@@ -118,6 +123,11 @@ export class MeshNode implements LinkUser<Held> {
   /** All that is known of the nodes of the mesh, this one included. */
   nodes(): readonly LinkState[] {
     return [...this.#topology.states()];
+  }
+
+  /** The neighbours that it remembers: messages for all wait for those that are away. */
+  get neighbours(): ReadonlySet<string> {
+    return this.#custody.peers;
   }
 
   /** The neighbours with a link that is up, with the round trip in ms. */
@@ -152,6 +162,9 @@ export class MeshNode implements LinkUser<Held> {
         return;
       case 'write-failed':
         this.#custody.writeFailed(event.batch, event.reason, now);
+        return;
+      case 'storage':
+        this.#custody.refuseNew(event.refusal);
         return;
       case 'read':
         this.#custody.read(event.request, event.values, now);

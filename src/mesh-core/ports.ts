@@ -52,6 +52,8 @@ export type NodeEvent =
   /** The batch is on the disk, synced if that was asked for. `numbers` are those of the records that it appended. */
   | { readonly type: 'written'; readonly batch: number; readonly numbers: readonly number[] }
   | { readonly type: 'write-failed'; readonly batch: number; readonly reason: string }
+  /** New durable messages are refused from now on, for this reason; undefined: they are accepted again. What was accepted is written. */
+  | { readonly type: 'storage'; readonly refusal: string | undefined }
   /** The records that the effect `read` asked for; undefined for one that is damaged or gone. */
   | { readonly type: 'read'; readonly request: number; readonly values: readonly (Buffer | undefined)[] }
   /** The satellites have had a message that the effect `deliver` brought. */

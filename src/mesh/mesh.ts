@@ -9,6 +9,7 @@ import type { Message } from '../message/message.ts';
 import { addressAndPort } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
+import type { Dialled, MeshHost } from './mesh-host.ts';
 import type { Peering } from './peering.ts';
 import { ProvenTransport } from './proven-transport.ts';
 import type { PeerProof } from './proven-transport.ts';
@@ -20,6 +21,7 @@ export type { PeeringStatus } from './peering.ts';
 export type { Discovery, Find } from './discovery.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
+export { MeshHost } from './mesh-host.ts';
 export type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshParts {
@@ -32,7 +34,11 @@ export interface MeshParts {
   readonly resolve: Resolve;
   readonly transport: (peer: ServerAddress, options: PeerOptions) => LinkTransport;
   /** What relays prove of themselves. Undefined: every peer is trusted by its address. */
-  readonly peering?: Pick<Peering, 'isPinned' | 'pinnedAt' | 'acceptsClassic' | 'expecting'> | undefined;
+  readonly peering?: Pick<Peering, 'isPinned' | 'pinOf' | 'acceptsClassic' | 'expecting'> | undefined;
+  /** The node of the mesh, by which peers get their messages that speak it. Undefined: all peers get dicts by `notify`. */
+  readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links'> | undefined;
+  /** How {@link host} dials a peer. */
+  readonly dialled?: ((peer: ServerAddress, transport: ProvenTransport) => Dialled) | undefined;
 }
 
 // A name is looked up again after this time, the usual lifetime of a DNS record that is meant to change.
@@ -55,6 +61,8 @@ export interface PeerStatus extends Omit<LinkStatus, 'state'> {
   readonly proof: PeerProof;
   /** Why it may act as a peer: by its key, or by its address; `none` while it has proved nothing and its address is not enough. */
   readonly trust: 'key' | 'address' | 'none';
+  /** The round trip of its link in the mesh, in ms; undefined if it has none that is up. */
+  readonly rttMs: number | undefined;
 }
 
 /** How the link stands with its peer. `one-way`: dicts of the peer arrive here, but it has never answered. */
@@ -99,6 +107,7 @@ export class Mesh {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
     this.#peers = distinct(parts.options.peers).map((peer) => this.#peer(peer));
+    for (const peer of this.#peers) this.#dial(peer);
     this.#listed = new Set(this.#peers.map(({ address }) => address.name));
   }
 
@@ -124,7 +133,21 @@ export class Mesh {
     if (this.#peers.some(({ options }) => options.url === url)) return;
     const peer = this.#peer({ url });
     this.#peers.push(peer);
+    this.#dial(peer);
     if (this.#hostId !== undefined) this.#startPings(peer);
+  }
+
+  #dial({ address, transport }: Peer): void {
+    const { host, dialled } = this.#parts;
+    if (host && dialled && transport instanceof ProvenTransport) host.addAddress(address.name, dialled(address, transport));
+  }
+
+  /** The node at the other end, if dicts for it go through the mesh: from the first link on, also while it is away. */
+  #meshNode({ address, transport }: Peer): string | undefined {
+    const { host, peering } = this.#parts;
+    if (!host || !(transport instanceof ProvenTransport)) return undefined;
+    const node = transport.proof.node === '' ? peering?.pinOf(address.name) : transport.proof.node;
+    return node !== undefined && host.isNeighbour(node) ? node : undefined;
   }
 
   #startPings({ link }: Peer): void {
@@ -180,7 +203,7 @@ export class Mesh {
   /** The links to a node, by what was proved over them or before. */
   linksOf(node: string): readonly { readonly name: string; readonly isFailing: boolean }[] {
     const { peering } = this.#parts;
-    const links = this.#peers.filter((peer) => proofOf(peer).node === node || peering?.pinnedAt(peer.address.name) === node);
+    const links = this.#peers.filter((peer) => proofOf(peer).node === node || peering?.pinOf(peer.address.name) === node);
     return links.map(({ address, link }) => ({ name: address.name, isFailing: link.isFailing }));
   }
 
@@ -217,7 +240,7 @@ export class Mesh {
       if (peer.transport instanceof ProvenTransport) peer.transport.renew();
       if (this.#isListed(peer.address.name)) continue;
       this.#peers.splice(this.#peers.indexOf(peer), 1);
-      await peer.link.abandon();
+      await Promise.all([peer.link.abandon(), this.#parts.host?.removeAddress(peer.address.name)]);
     }
   }
 
@@ -244,7 +267,7 @@ export class Mesh {
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
-  /** Forwards the message to every peer that it has not passed; returns their number. */
+  /** Forwards the message to every peer that it has not passed and that does not get it through the mesh; returns their number. */
   forward(message: Message): number {
     if (this.#peers.length === 0 || this.#hostId === undefined) return 0;
     if (message.hopsLeft === 0) {
@@ -252,7 +275,7 @@ export class Mesh {
       this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
-    const targets = this.#unpassed(message);
+    const targets = this.#unpassed(message).filter((peer) => this.#meshNode(peer) === undefined);
     if (targets.length === 0) return 0;
     const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
@@ -263,7 +286,7 @@ export class Mesh {
     return targets.length;
   }
 
-  /** Names of the peers that {@link forward} would reach. */
+  /** Names of the configured peers that the message has not passed. */
   targets(message: Message): readonly string[] {
     return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
   }
@@ -398,16 +421,27 @@ export class Mesh {
   status(): MeshStatus {
     return {
       peers: this.#peers.map((peer) => {
-        const { address, link, isHeard } = peer;
+        const { address, link } = peer;
         const { state, ...counters } = link.status();
         const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
         return {
-          ...{ peer: address.name, state: isHeard && state === 'never reached' ? 'one-way' : state, ...counters },
-          ...{ proof: proofOf(peer), trust },
+          ...{ peer: address.name, state: this.#stateOf(peer, state), ...counters },
+          ...{ proof: proofOf(peer), trust, rttMs: this.#rttOf(peer) },
         };
       }),
       hopLimited: this.#hopLimited,
     };
+  }
+
+  #stateOf(peer: Peer, state: LinkStatus['state']): PeerState {
+    if (this.#rttOf(peer) !== undefined) return 'up';
+    return peer.isHeard && state === 'never reached' ? 'one-way' : state;
+  }
+
+  /** The round trip of its link in the mesh, which is up; undefined if there is none. */
+  #rttOf(peer: Peer): number | undefined {
+    const node = this.#meshNode(peer);
+    return node === undefined ? undefined : this.#parts.host?.links().get(node);
   }
 
   #refreshLater(): void {
@@ -458,7 +492,7 @@ function hasPassed({ transport }: Peer, { hostId, via }: Message): boolean {
   return hostIds.some((own) => own === hostId || via.includes(own));
 }
 
-const NOTHING_PROVEN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [] };
+const NOTHING_PROVEN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [], isMesh: false };
 
 function proofOf({ transport }: Peer): PeerProof {
   return transport instanceof ProvenTransport ? transport.proof : NOTHING_PROVEN;

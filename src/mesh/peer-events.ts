@@ -1,6 +1,6 @@
 /** What relays prove to each other, as events, and the log lines for them. */
 import { RateLimitedLog, clean } from '../core/core.ts';
-import type { Clock, LogSource } from '../core/core.ts';
+import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { TrustKind } from '../identity/identity.ts';
 
 interface NodeName {
@@ -30,27 +30,24 @@ export type PeerEvent =
   /** It is not there any more: it said goodbye, or has not answered for a while. */
   | (NodeName & { readonly type: 'peer.vanished'; readonly peer: string; readonly reason: 'left' | 'expired' })
   /** An alarm: two relays use one identity. */
-  | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string });
+  | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string })
+  /** The link of the mesh to a neighbour is up or down. */
+  | { readonly type: 'mesh.link'; readonly node: string; readonly state: 'up' | 'down'; readonly reason: string }
+  /** Something in the mesh that an operator must know. */
+  | { readonly type: 'mesh.alarm'; readonly reason: string };
 
 /** The events that {@link peerLogger} logs. */
 export const PEER_EVENTS = [
   ...(['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending'] as const),
   ...(['peer.approved', 'peer.forgotten', 'peer.refused', 'peer.copied'] as const),
-  ...(['peer.found', 'peer.vanished'] as const),
+  ...(['peer.found', 'peer.vanished', 'mesh.link', 'mesh.alarm'] as const),
 ] as const satisfies readonly PeerEvent['type'][];
 
 /** Returns the subscriber that logs them; what strangers can cause at will is rate limited. */
 export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: PeerEvent) => void {
   const log = logs('mesh');
   const strangers = new RateLimitedLog(log, clock);
-  const finds = new RateLimitedLog(
-    {
-      warn: (text) => {
-        log.info(text);
-      },
-    },
-    clock,
-  );
+  const finds = rateLimitedInfo(log, clock);
   return (event) => {
     switch (event.type) {
       case 'peer.proven':
@@ -94,8 +91,23 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
         break;
       case 'peer.copied':
         strangers.warn(`ALARM: ${clean(event.reason, 500)} (seen at ${event.peer})`);
+        break;
+      case 'mesh.link':
+        if (event.state === 'up') log.info(`the link to node ${event.node} is up`);
+        else log.info(`the link to node ${event.node} is down: ${clean(event.reason, 300)}`);
+        break;
+      case 'mesh.alarm':
+        strangers.warn(`ALARM: ${clean(event.reason, 500)}`);
     }
   };
+}
+
+/** Limits lines of the level info as it does warnings. */
+function rateLimitedInfo(log: Pick<Log, 'info'>, clock: Pick<Clock, 'now'>): RateLimitedLog {
+  const warn = (text: string): void => {
+    log.info(text);
+  };
+  return new RateLimitedLog({ warn }, clock);
 }
 
 function nameOf({ node, nick }: NodeName): string {

@@ -1,7 +1,7 @@
 /** All wire methods of the relay itself, registered with the parts that do the work. */
 import type { Clock, RecentLogs } from '../core/core.ts';
 import type { EventStream } from '../events/events.ts';
-import type { Discovery, Mesh, Peering } from '../mesh/mesh.ts';
+import type { Discovery, Mesh, MeshHost, Peering } from '../mesh/mesh.ts';
 import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
@@ -31,6 +31,8 @@ export interface RelayMethodsDependencies {
   readonly peering: Peering;
   /** Undefined if it is not on. */
   readonly discovery: Discovery | undefined;
+  /** The node of the mesh; undefined in a test in memory. */
+  readonly host: MeshHost | undefined;
   readonly pluginHost: PluginHost;
   readonly relayPlugins: Pick<RelayPlugins, 'status'>;
   readonly events: Pick<EventStream<RelayEvent>, 'after' | 'subscribe' | 'next'>;
@@ -45,7 +47,7 @@ export interface RelayMethodsDependencies {
 
 /** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
-  const { dispatcher, router, rejections, satellites, mesh, peering, discovery, pluginHost, relayPlugins } = dependencies;
+  const { dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins } = dependencies;
   const { events, logs, properties, clock, reload, work } = dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
@@ -58,7 +60,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     relayPlugins: () => relayPlugins.status(),
     work,
   });
-  addPeerMethods(registry, { peering, mesh, discovery });
+  addPeerMethods(registry, { peering, mesh, discovery, host });
   addProgramMethods(registry, pluginHost, dispatcher);
   addPluginMethods(registry, { host: pluginHost, events, logs, clock });
   addWatchMethods(registry, new Watches(events, clock));

@@ -1,0 +1,464 @@
+/**
+ * Runs the machine of this node: turns channels, store, clock and what the relay submits into its events, and carries out its effects.
+ * Everything that is decided is decided in `mesh-core/`.
+ */
+import { RelayError, clean, isPromise, reasonOf } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE, ed25519Crypto } from '../mesh-core/mesh-core.ts';
+import type {
+  Description,
+  Effect,
+  Frame,
+  LinkState,
+  NodeEvent,
+  Path,
+  ProcessingOutcome,
+  ProvenPeer,
+  RefusalReason,
+  Signer,
+} from '../mesh-core/mesh-core.ts';
+import type { Store, StoreOperation } from '../store/store.ts';
+import type { Sendable, Value } from '../values/values.ts';
+import { DialledChannel, IncomingChannels } from './channels.ts';
+import type { Channel, ChannelCall, ChannelCaller } from './channels.ts';
+import type { PeerEvent } from './peer-events.ts';
+import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
+
+/** A relay that may be dialled. */
+export interface Dialled {
+  /** Proves both ends to each other. Rejects with a RelayError; undefined: the other end is no relay of a mesh. */
+  greet(): Promise<Greeted | undefined>;
+  /** Closes its connections. */
+  close(): Promise<void>;
+}
+
+/** A relay that has proved itself. */
+export interface Greeted {
+  readonly peer: ProvenPeer;
+  /** Calls it in this session. */
+  readonly call: ChannelCall;
+}
+
+export interface MeshHostParts {
+  readonly id: string;
+  readonly signer: Signer;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** ms since 1970. */
+  readonly date: () => number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly events: EventSink<PeerEvent>;
+  readonly log: Log;
+}
+
+/** What a start of this node is. */
+export interface NodeStart {
+  readonly epoch: number;
+  readonly nick: string;
+  readonly addresses: readonly string[];
+  readonly hostId: string;
+}
+
+interface Waiting {
+  readonly resolve: (id: string) => void;
+  readonly reject: (error: RelayError) => void;
+}
+
+const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNAVAILABLE'>> = {
+  invalid: 'INVALID_PARAMS',
+  generation: 'LIMIT',
+  quota: 'LIMIT',
+  storage: 'UNAVAILABLE',
+  'no-candidate': 'UNAVAILABLE',
+};
+// Written with each batch, so that the time of the node goes on over the time that it was down.
+const WALL_KEY = 'wall';
+// The store refuses a batch while too much waits to be written.
+const BUSY_MS = 50;
+// The machine wants to be called again; a timer of the system may be a little early.
+const MIN_TIMER_MS = 1;
+const MAX_TIMER_MS = 60_000;
+
+/** See the head of this file. */
+export class MeshHost implements MeshPort {
+  readonly id: string;
+  readonly #parts: MeshHostParts;
+  readonly #incoming: IncomingChannels;
+  readonly #channels = new Map<number, Channel>();
+  readonly #addresses = new Map<string, Dialled>();
+  readonly #receivers = new Map<string, MeshReceiver>();
+  readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
+  readonly #waiting = new Map<string, Waiting>();
+  // Submissions of one turn of the event loop are signed together.
+  #submissions: NodeEvent[] = [];
+  #node: MeshNode | undefined;
+  #description: Description = { nick: '', addresses: [], capabilities: [], load: 0 };
+  #hostId = '';
+  #lastToken = 0;
+  // Added to the clock of this process.
+  #offset = 0;
+  #wakeAt = Infinity;
+  #cancelTimer: (() => void) | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #events: NodeEvent[] = [];
+  #isPerforming = false;
+  #isDiskLow = false;
+  #isStopped = false;
+  #whenDrained: (() => void) | undefined;
+
+  constructor(parts: MeshHostParts) {
+    this.#parts = parts;
+    this.id = parts.id;
+    this.#incoming = new IncomingChannels(parts.clock, {
+      opened: (channel, end, peer) => {
+        this.#channels.set(channel, end);
+        this.#handle([{ type: 'proven', channel, peer }]);
+      },
+      frames: (channel, frames) => {
+        this.#frames(channel, frames);
+      },
+      closed: (channel, reason) => {
+        this.#closed(channel, reason);
+      },
+    });
+  }
+
+  /** Reads what the node kept, and begins to work. */
+  async start({ epoch, nick, addresses, hostId }: NodeStart): Promise<void> {
+    const { store, clock, date, signer, random, log } = this.#parts;
+    const [now, wall] = [await this.#stored('now'), await this.#stored(WALL_KEY)];
+    // A clock of the machine that was set back meanwhile counts as if the node had not been down.
+    const downMs = wall === undefined ? 0 : Math.max(0, date() - wall);
+    this.#offset = Math.ceil((now ?? 0) + downMs + 1 - clock.now());
+    this.#hostId = hostId;
+    this.#description = { ...this.#description, nick, addresses };
+    const parts = { id: this.id, epoch, signer, crypto: ed25519Crypto, random, description: this.#description };
+    const node = new MeshNode(parts, this.#now());
+    for await (const { key } of store.entries(PEER_TABLE)) node.restore.peer(key);
+    for await (const { key, value } of store.entries(SEEN_TABLE)) node.restore.seen(key, value);
+    for await (const { number, value } of store.records(MESSAGE_LOG)) {
+      try {
+        node.restore.record(number, value);
+      } catch (error) {
+        log.error(`message ${number} of the mesh cannot be read and is not delivered: ${reasonOf(error)}`);
+      }
+    }
+    this.#node = node;
+    this.#perform(node.start(this.#now()));
+    this.#handle([...this.#addresses.keys()].map((address) => ({ type: 'add-address', address })));
+  }
+
+  async #stored(key: string): Promise<number | undefined> {
+    const value = Number(await this.#parts.store.get(TIME_TABLE, key));
+    return Number.isFinite(value) ? value : undefined;
+  }
+
+  /** Keeps a link to the relay at this address, from now on. */
+  addAddress(address: string, dialled: Dialled): void {
+    if (this.#addresses.has(address)) return;
+    this.#addresses.set(address, dialled);
+    this.#handle([{ type: 'add-address', address }]);
+  }
+
+  async removeAddress(address: string): Promise<void> {
+    const dialled = this.#addresses.get(address);
+    if (!this.#addresses.delete(address)) return;
+    this.#handle([{ type: 'remove-address', address }]);
+    await dialled?.close();
+  }
+
+  /** A node is no longer a neighbour: nothing waits for it any more. */
+  forget(id: string): void {
+    this.#handle([{ type: 'forget-peer', id }]);
+  }
+
+  /** True if messages for all wait for this node while it is away. */
+  isNeighbour(id: string): boolean {
+    return this.#node?.neighbours.has(id) === true;
+  }
+
+  get hasNeighbours(): boolean {
+    return (this.#node?.neighbours.size ?? 0) > 0;
+  }
+
+  submit({ target, contentType, payload, isDurable, ...message }: MeshMessage): Promise<string> {
+    if (!this.#node || this.#isStopped) return Promise.reject(new RelayError('UNAVAILABLE', 'the mesh has not started, or is stopping'));
+    const token = String(++this.#lastToken);
+    const { isOrdered = false, ttlMs, hostId = this.#hostId, generation = 0, ref } = message;
+    const submission = { token, target, payload, isDurable, isOrdered, ttlMs, hostId, generation, ref, contentType };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(token, { resolve, reject });
+      if (this.#submissions.length === 0)
+        setImmediate(() => {
+          this.#handle(this.#submissions.splice(0));
+        });
+      this.#submissions.push({ type: 'submit', submission, wallMs: this.#parts.date() });
+    });
+  }
+
+  receive(contentType: string, receiver: MeshReceiver): void {
+    this.#receivers.set(contentType, receiver);
+  }
+
+  onOutcome(listener: (outcome: MeshOutcome) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  nodes(): readonly LinkState[] {
+    return this.#node?.nodes() ?? [];
+  }
+
+  path(id: string): Path | undefined {
+    return this.#node?.path(id);
+  }
+
+  links(): ReadonlyMap<string, number> {
+    return this.#node?.links() ?? new Map<string, number>();
+  }
+
+  describe(offer: { readonly capabilities: readonly string[]; readonly load: number }): void {
+    this.#description = { ...this.#description, ...offer };
+    this.#handle([{ type: 'describe', description: this.#description }]);
+  }
+
+  /** Answers `relay.push`. */
+  push(params: readonly Value[], caller: ChannelCaller): Sendable {
+    this.#requireRunning();
+    return this.#incoming.push(params, caller);
+  }
+
+  /** Answers `relay.pull`. */
+  pull(params: readonly Value[], caller: ChannelCaller): Promise<Sendable> {
+    this.#requireRunning();
+    return this.#incoming.pull(params, caller);
+  }
+
+  #requireRunning(): void {
+    if (!this.#node || this.#isStopped) throw new RelayError('UNAVAILABLE', 'the mesh of this relay has not started, or is stopping');
+  }
+
+  /** Says goodbye to the neighbours, and lets what is in flight be acknowledged for so long. */
+  async stop(drainMs: number): Promise<void> {
+    if (this.#isStopped || !this.#node) return;
+    if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
+    this.#handle([{ type: 'leave' }]);
+    if (this.#channels.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#parts.clock.after(drainMs, resolve);
+        this.#whenDrained = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    this.#isStopped = true;
+    this.#cancelTimer?.();
+    for (const channel of this.#channels.values()) channel.close('the relay stops');
+    this.#channels.clear();
+    this.#incoming.stop();
+    for (const { reject } of this.#waiting.values())
+      reject(new RelayError('UNAVAILABLE', 'the relay stopped before the message was stored'));
+    this.#waiting.clear();
+    await Promise.all([this.#writing, ...[...this.#addresses.values()].map((dialled) => dialled.close())]);
+  }
+
+  // The machine
+
+  #now(): number {
+    return this.#offset + this.#parts.clock.now();
+  }
+
+  /** Gives events to the machine. Those that its effects cause come after all of these effects. */
+  #handle(events: readonly NodeEvent[]): void {
+    if (!this.#node || this.#isStopped) return;
+    this.#events.push(...events);
+    if (this.#isPerforming) return;
+    this.#isPerforming = true;
+    try {
+      while (this.#events.length > 0) {
+        this.#noticeDisk();
+        this.#perform(this.#node.handleAll(this.#events.splice(0), this.#now()));
+      }
+    } finally {
+      this.#isPerforming = false;
+    }
+  }
+
+  /** New durable messages are refused while the disk runs low. */
+  #noticeDisk(): void {
+    const { state } = this.#parts.store;
+    if ((state.type === 'disk-low') === this.#isDiskLow) return;
+    this.#isDiskLow = !this.#isDiskLow;
+    this.#events.push({ type: 'storage', refusal: this.#isDiskLow ? 'the disk is almost full' : undefined });
+  }
+
+  #frames(channel: number, frames: readonly Frame[]): void {
+    this.#handle(frames.map((frame) => ({ type: 'frame', channel, frame })));
+  }
+
+  #closed(channel: number, reason: string): void {
+    this.#channels.delete(channel);
+    this.#handle([{ type: 'closed', channel, reason }]);
+    this.#drainedIfSo();
+  }
+
+  #drainedIfSo(): void {
+    if (this.#channels.size === 0) this.#whenDrained?.();
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#performOne(effect);
+    const wakeAt = this.#node?.wakeAt ?? Infinity;
+    if (wakeAt >= this.#wakeAt) return;
+    this.#cancelTimer?.();
+    this.#wakeAt = wakeAt;
+    const ms = Math.min(MAX_TIMER_MS, Math.max(MIN_TIMER_MS, Math.ceil(wakeAt - this.#now())));
+    this.#cancelTimer = this.#parts.clock.after(ms, () => {
+      this.#wakeAt = Infinity;
+      this.#cancelTimer = undefined;
+      this.#handle([{ type: 'tick' }]);
+    });
+  }
+
+  #performOne(effect: Effect): void {
+    const { events } = this.#parts;
+    switch (effect.type) {
+      case 'dial':
+        void this.#dial(effect.channel, effect.address);
+        return;
+      case 'send':
+        this.#channels.get(effect.channel)?.send(effect.frame);
+        return;
+      case 'close':
+        this.#channels.get(effect.channel)?.close(effect.reason);
+        this.#channels.delete(effect.channel);
+        this.#drainedIfSo();
+        return;
+      case 'write':
+        this.#writing = this.#write(effect.batch, effect.operations, effect.durability);
+        return;
+      case 'read':
+        void this.#read(effect.request, effect.numbers);
+        return;
+      case 'deliver':
+        this.#deliver(effect);
+        return;
+      case 'accepted':
+        this.#take(effect.token)?.resolve(effect.id);
+        return;
+      case 'refused':
+        this.#take(effect.token)?.reject(new RelayError(REFUSALS[effect.reason], effect.text));
+        return;
+      case 'outcome': {
+        const { id, status, reason, node } = effect;
+        for (const listener of this.#listeners) listener({ id, status, reason, node });
+        return;
+      }
+      case 'link':
+        events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
+        return;
+      case 'alarm':
+        events.emit({ type: 'mesh.alarm', reason: clean(effect.text, 500) });
+    }
+  }
+
+  #take(token: string): Waiting | undefined {
+    const waiting = this.#waiting.get(token);
+    this.#waiting.delete(token);
+    return waiting;
+  }
+
+  async #dial(channel: number, address: string): Promise<void> {
+    const dialled = this.#addresses.get(address);
+    try {
+      // Connecting is a part of the greeting, which has the longer time limit.
+      this.#handle([{ type: 'connected', channel }]);
+      const greeted = await dialled?.greet();
+      if (!greeted) throw new RelayError('TRANSPORT', 'it is not a relay of the mesh');
+      if (this.#isStopped) return;
+      const end = new DialledChannel(channel, greeted.call, {
+        frames: (number, frames) => {
+          this.#frames(number, frames);
+        },
+        closed: (number, reason) => {
+          this.#closed(number, reason);
+        },
+      });
+      this.#channels.set(channel, end);
+      this.#handle([{ type: 'proven', channel, peer: greeted.peer }]);
+    } catch (error) {
+      this.#parts.log.debug(`the link to ${address} cannot be made: ${reasonOf(error)}`);
+      this.#closed(channel, reasonOf(error));
+    }
+  }
+
+  async #write(batch: number, operations: readonly StoreOperation[], durability: 'synced' | 'written'): Promise<void> {
+    const { store, date } = this.#parts;
+    const wall: StoreOperation = { type: 'put', table: TIME_TABLE, key: WALL_KEY, value: Buffer.from(String(date())) };
+    for (;;) {
+      try {
+        // The machine refuses new messages while the disk is low; what it has accepted may use the reserve.
+        const numbers = await store.write([...operations, wall], { durability, isProgress: true });
+        this.#handle([{ type: 'written', batch, numbers }]);
+        return;
+      } catch (error) {
+        if (!RelayError.is(error) || error.code !== 'UNAVAILABLE') {
+          this.#handle([{ type: 'write-failed', batch, reason: reasonOf(error) }]);
+          return;
+        }
+        await new Promise<void>((resolve) => this.#parts.clock.after(BUSY_MS, resolve));
+      }
+    }
+  }
+
+  async #read(request: number, numbers: readonly number[]): Promise<void> {
+    const values: (Buffer | undefined)[] = [];
+    for (const number of numbers) values.push(await this.#record(number));
+    this.#handle([{ type: 'read', request, values }]);
+  }
+
+  async #record(number: number): Promise<Buffer | undefined> {
+    try {
+      for await (const record of this.#parts.store.records(MESSAGE_LOG, number)) return record.number === number ? record.value : undefined;
+    } catch (error) {
+      this.#parts.log.error(`message ${number} of the mesh cannot be read: ${reasonOf(error)}`);
+    }
+    return undefined;
+  }
+
+  #deliver({ delivery, head, payload, ageMs, via, isRedelivered }: Effect & { readonly type: 'deliver' }): void {
+    const receiver = this.#receivers.get(head.contentType);
+    if (!receiver) {
+      this.#processed(delivery, {
+        type: 'rejected',
+        reason: `this relay does not know messages of the kind ${clean(head.contentType, 60)}`,
+      });
+      return;
+    }
+    const arrival: MeshArrival = { head, payload, ageMs, via, isRedelivered };
+    try {
+      const outcome = receiver(arrival);
+      if (isPromise(outcome))
+        outcome.then(
+          (ended) => {
+            this.#processed(delivery, ended);
+          },
+          (error: unknown) => {
+            this.#processed(delivery, { type: 'rejected', reason: reasonOf(error) });
+          },
+        );
+      else this.#processed(delivery, outcome);
+    } catch (error) {
+      this.#processed(delivery, { type: 'rejected', reason: reasonOf(error) });
+    }
+  }
+
+  #processed(delivery: number, outcome: ProcessingOutcome): void {
+    this.#handle([{ type: 'processed', delivery, outcome }]);
+  }
+}
