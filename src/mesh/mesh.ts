@@ -9,7 +9,8 @@ import type { Message } from '../message/message.ts';
 import { addressAndPort } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
-import type { Dialled, MeshHost } from './mesh-host.ts';
+import type { NeighbourStatus } from '../mesh-core/mesh-core.ts';
+import type { Dialled, MeshHost, MeshNodeStatus } from './mesh-host.ts';
 import type { Peering } from './peering.ts';
 import { ProvenTransport } from './proven-transport.ts';
 import type { PeerProof } from './proven-transport.ts';
@@ -36,7 +37,7 @@ export interface MeshParts {
   /** What relays prove of themselves. Undefined: every peer is trusted by its address. */
   readonly peering?: Pick<Peering, 'isPinned' | 'pinOf' | 'acceptsClassic' | 'expecting'> | undefined;
   /** The node of the mesh, by which peers get their messages that speak it. Undefined: all peers get dicts by `notify`. */
-  readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links'> | undefined;
+  readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links' | 'status'> | undefined;
   /** How {@link host} dials a peer. */
   readonly dialled?: ((peer: ServerAddress, transport: ProvenTransport) => Dialled) | undefined;
 }
@@ -72,6 +73,8 @@ export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
   /** Dicts that were not forwarded because they had reached the hop limit. */
   readonly hopLimited: number;
+  /** The node of the mesh; undefined if this relay has none. */
+  readonly node: MeshNodeStatus | undefined;
 }
 
 interface Peer {
@@ -419,29 +422,24 @@ export class Mesh {
   }
 
   status(): MeshStatus {
+    const node = this.#parts.host?.status();
+    const neighbours = new Map(node?.neighbours.map((neighbour) => [neighbour.id, neighbour]));
+    return { peers: this.#peers.map((peer) => this.#peerStatus(peer, neighbours)), hopLimited: this.#hopLimited, node };
+  }
+
+  #peerStatus(peer: Peer, neighbours: ReadonlyMap<string, NeighbourStatus>): PeerStatus {
+    const { address, link, isHeard } = peer;
+    const status = link.status();
+    const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
+    const common = { ...status, peer: address.name, proof: proofOf(peer), trust } as const;
+    const neighbour = neighbours.get(this.#meshNode(peer) ?? '');
+    if (!neighbour) return { ...common, state: isHeard && status.state === 'never reached' ? 'one-way' : status.state, rttMs: undefined };
+    // What waited before the first link of the mesh goes by the link of dicts.
     return {
-      peers: this.#peers.map((peer) => {
-        const { address, link } = peer;
-        const { state, ...counters } = link.status();
-        const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
-        return {
-          ...{ peer: address.name, state: this.#stateOf(peer, state), ...counters },
-          ...{ proof: proofOf(peer), trust, rttMs: this.#rttOf(peer) },
-        };
-      }),
-      hopLimited: this.#hopLimited,
+      ...{ ...common, state: neighbour.state === 'up' ? 'up' : status.state, rttMs: neighbour.rttMs },
+      ...{ waiting: status.waiting + neighbour.waitingMessages, bytes: status.bytes + neighbour.waitingBytes },
+      forwarded: status.forwarded + neighbour.sent,
     };
-  }
-
-  #stateOf(peer: Peer, state: LinkStatus['state']): PeerState {
-    if (this.#rttOf(peer) !== undefined) return 'up';
-    return peer.isHeard && state === 'never reached' ? 'one-way' : state;
-  }
-
-  /** The round trip of its link in the mesh, which is up; undefined if there is none. */
-  #rttOf(peer: Peer): number | undefined {
-    const node = this.#meshNode(peer);
-    return node === undefined ? undefined : this.#parts.host?.links().get(node);
   }
 
   #refreshLater(): void {
