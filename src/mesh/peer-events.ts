@@ -33,6 +33,10 @@ export type PeerEvent =
   | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string })
   /** The link of the mesh to a neighbour is up or down. */
   | { readonly type: 'mesh.link'; readonly node: string; readonly state: 'up' | 'down'; readonly reason: string }
+  /** A node of the mesh can be reached, over any number of relays. */
+  | (NodeName & { readonly type: 'node.up' })
+  /** It cannot be reached any more: it said goodbye, or there is no path to it. */
+  | (NodeName & { readonly type: 'node.down'; readonly reason: 'left' | 'lost' })
   /** Something in the mesh that an operator must know. */
   | { readonly type: 'mesh.alarm'; readonly reason: string };
 
@@ -40,7 +44,7 @@ export type PeerEvent =
 export const PEER_EVENTS = [
   ...(['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending'] as const),
   ...(['peer.approved', 'peer.forgotten', 'peer.refused', 'peer.copied'] as const),
-  ...(['peer.found', 'peer.vanished', 'mesh.link', 'mesh.alarm'] as const),
+  ...(['peer.found', 'peer.vanished', 'mesh.link', 'node.up', 'node.down', 'mesh.alarm'] as const),
 ] as const satisfies readonly PeerEvent['type'][];
 
 /** Returns the subscriber that logs them; what strangers can cause at will is rate limited. */
@@ -93,13 +97,26 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
         strangers.warn(`ALARM: ${clean(event.reason, 500)} (seen at ${event.peer})`);
         break;
       case 'mesh.link':
-        if (event.state === 'up') log.info(`the link to node ${event.node} is up`);
-        else log.info(`the link to node ${event.node} is down: ${clean(event.reason, 300)}`);
+      case 'node.up':
+      case 'node.down':
+        logNode(event, log);
         break;
       case 'mesh.alarm':
         strangers.warn(`ALARM: ${clean(event.reason, 500)}`);
     }
   };
+}
+
+function logNode(event: Extract<PeerEvent, { readonly type: 'mesh.link' | `node.${string}` }>, log: Pick<Log, 'info' | 'warn'>): void {
+  if (event.type === 'mesh.link') {
+    log.info(`the link to node ${event.node} is ${event.state === 'up' ? 'up' : `down: ${clean(event.reason, 300)}`}`);
+  } else if (event.type === 'node.up') {
+    log.info(`${nameOf(event)} can be reached`);
+  } else if (event.reason === 'left') {
+    log.info(`${nameOf(event)} said goodbye`);
+  } else {
+    log.warn(`${nameOf(event)} cannot be reached any more`);
+  }
 }
 
 /** Limits lines of the level info as it does warnings. */
