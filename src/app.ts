@@ -49,7 +49,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { checkWorkPrograms, workOnWire } from './work/work.ts';
+import { checkWorkPrograms } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -339,12 +339,12 @@ function makeParts(
   relayMethods({
     ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins, events },
     ...{ logs: recentLogs, properties, clock },
-    ...{ reload: environment.reload, work: () => workOnWire(work) },
+    ...{ reload: environment.reload, capabilities: () => capabilities.status() },
   });
   const capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
   });
-  const { work, services } = capabilities;
+  const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);

@@ -6,13 +6,13 @@ import type { EventStream } from './events/events.ts';
 import type { HttpServerDependencies } from './http/http.ts';
 import type { Identity } from './message/message.ts';
 import type { PluginHost } from './plugin-host/plugin-host.ts';
-import { Recordings, addRecordingMethods } from './recordings/recordings.ts';
-import type { RelayEvent, Router } from './relay/relay.ts';
+import { Recordings, addRecordingMethods, recordingSummary } from './recordings/recordings.ts';
+import type { CapabilitiesStatus, RelayEvent, Router } from './relay/relay.ts';
 import type { Dispatcher } from './rpc/rpc.ts';
-import { Services, addServiceMethods } from './services/services.ts';
+import { Services, addServiceMethods, serviceSummary } from './services/services.ts';
 import type { StateDirectory } from './state/state.ts';
 import type { Store } from './store/store.ts';
-import { Work, WorkBodies, addWorkMethods, pluginExecutor } from './work/work.ts';
+import { Work, WorkBodies, addWorkMethods, pluginExecutor, workOnWire } from './work/work.ts';
 
 export interface CapabilitiesParts {
   readonly options: Options;
@@ -36,6 +36,8 @@ export interface Capabilities {
   readonly services: Services;
   /** What the HTTP server streams. */
   readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings'>;
+  /** What `relay.get_status` says of them. */
+  status(): CapabilitiesStatus;
   /** Starts them, after the plugins; they stop before the plugins. */
   start(steps: Steps): Promise<void>;
 }
@@ -71,6 +73,14 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     work,
     services,
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
+    status: () => ({
+      work: workOnWire(work),
+      recordings: recordings.recorder
+        .list()
+        .filter(({ state }) => state.type !== 'idle')
+        .map(recordingSummary),
+      services: services.list().map((service) => serviceSummary(service, clock)),
+    }),
     start: async (steps) => {
       await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });

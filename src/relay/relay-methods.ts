@@ -5,7 +5,6 @@ import type { Discovery, Mesh, MeshHost, Peering } from '../mesh/mesh.ts';
 import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
-import type { Sendable } from '../values/values.ts';
 import { addBasicMethods } from './methods/basic.ts';
 import { addOutboxMethods } from './methods/outbox.ts';
 import { addPluginMethods } from './methods/plugins.ts';
@@ -16,6 +15,7 @@ import type { Reload } from './methods/reload.ts';
 import { addSatelliteMethods } from './methods/satellites.ts';
 import { addPeerMethods } from './methods/peers.ts';
 import { addStatus } from './methods/status.ts';
+import type { CapabilitiesStatus } from './methods/status.ts';
 import type { RejectionLog } from './rejection-log.ts';
 import type { RelayEvent } from './relay-events.ts';
 import type { Router } from './router.ts';
@@ -42,14 +42,13 @@ export interface RelayMethodsDependencies {
   readonly clock: Pick<Clock, 'now' | 'after'>;
   /** Undefined: there is no `relay.reload`. */
   readonly reload: Reload | undefined;
-  /** The units of work, as a struct. */
-  readonly work: () => Readonly<Record<string, Sendable>>;
+  readonly capabilities: () => CapabilitiesStatus;
 }
 
 /** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
   const { dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins } = dependencies;
-  const { events, logs, properties, clock, reload, work } = dependencies;
+  const { events, logs, properties, clock, reload, capabilities } = dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
   addSatelliteMethods(registry, { satellites, router, rejections });
@@ -59,7 +58,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     mesh: () => mesh.status(),
     plugins: () => pluginHost.status(),
     relayPlugins: () => relayPlugins.status(),
-    work,
+    capabilities,
   });
   addPeerMethods(registry, { peering, mesh, discovery, host });
   addOutboxMethods(registry, host);
