@@ -51,7 +51,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { checkWorkPrograms, workOnWire } from './work/work.ts';
+import { checkWorkPrograms } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -209,6 +209,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     parts.http.open();
     parts.customEndpoint.open();
     parts.router.open();
+    parts.ownMesh.announce(parts.http.scheme, parts.http.bound.port);
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -312,9 +313,10 @@ function makeParts(
     peer.isHttp ? fakes?.transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
   const ownMesh = makeMesh({
     ...{ options, state, store, logs, events, clock, date, random, resolve, byHttp, otherwise },
+    version: VERSION,
     isReal: !fakes,
   });
-  const { mesh, peering, host } = ownMesh;
+  const { mesh, peering, discovery, host } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -340,15 +342,15 @@ function makeParts(
     },
   };
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, peering, host, pluginHost, relayPlugins, events },
+    ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins, events },
     ...{ logs: recentLogs, properties, clock },
-    ...{ reload: environment.reload, work: () => workOnWire(work) },
+    ...{ reload: environment.reload, capabilities: () => capabilities.status() },
   });
   const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
     ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
   });
-  const { work, services } = capabilities;
+  const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);

@@ -33,4 +33,4 @@ export { idOfKey } from './seal.ts';
 export type { Crypto, Signer } from './seal.ts';
 export { SEEN_TABLE, SeenMessages } from './seen.ts';
 export { Topology } from './topology.ts';
-export type { Version } from './topology.ts';
+export type { NodeChange, Version } from './topology.ts';

@@ -403,8 +403,10 @@ export class MeshNode implements LinkUser<Held> {
       this.#forgetAt = now + FORGET_EVERY_MS;
       this.#seen.forgetOld(now);
     }
-    const { own, hasNewPaths } = this.#topology.tick(now);
+    const { own, hasNewPaths, changes } = this.#topology.tick(now);
     if (own) this.#toSpread.push({ bytes: own, from: undefined });
+    // A node that leaves loses all others.
+    if (!this.#isLeaving) for (const change of changes) this.#effects.push({ type: 'node', change });
     if (hasNewPaths) this.#custody.pathsChanged();
     this.#custody.tick(now);
   }

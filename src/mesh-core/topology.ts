@@ -18,6 +18,12 @@ export interface TopologyParts {
   readonly crypto: Crypto;
 }
 
+/** A node to which there is a path now, or none any more. */
+export type NodeChange =
+  | { readonly state: 'up'; readonly id: string; readonly nick: string }
+  /** `left`: it said goodbye. */
+  | { readonly state: 'down'; readonly id: string; readonly nick: string; readonly reason: 'left' | 'lost' };
+
 interface Known extends SignedState {
   /** When it arrived. */
   at: number;
@@ -82,17 +88,26 @@ export class Topology {
     return this.#sign(now);
   }
 
-  /** Does what is due: returns the own link state if it must be sent, and whether paths have changed. */
-  tick(now: number): { readonly own: Buffer | undefined; readonly hasNewPaths: boolean } {
+  /** Does what is due: returns the own link state if it must be sent, whether paths have changed, and which nodes came or went. */
+  tick(now: number): { readonly own: Buffer | undefined; readonly hasNewPaths: boolean; readonly changes: readonly NodeChange[] } {
     const isDue = this.#originate.take(now) || now >= this.#refreshAt;
     const own = isDue && !this.#isLeaving ? this.#sign(now) : undefined;
     if (own) this.#forgetOld(now);
     const hasNewPaths = this.#compute.take(now);
-    if (hasNewPaths) {
-      this.#detours.clear();
-      this.#paths = shortestPaths(this.#parts.id, (id) => this.edges(id));
-    }
-    return { own, hasNewPaths };
+    if (!hasNewPaths) return { own, hasNewPaths, changes: [] };
+    const before = this.#paths;
+    this.#detours.clear();
+    this.#paths = shortestPaths(this.#parts.id, (id) => this.edges(id));
+    return { own, hasNewPaths, changes: this.#changesSince(before) };
+  }
+
+  #changesSince(before: ReadonlyMap<string, Path>): readonly NodeChange[] {
+    const nickOf = (id: string): string => this.#states.get(id)?.state.nick ?? '';
+    const reasonOf = (id: string): 'left' | 'lost' => (this.#states.get(id)?.state.isLeaving === true ? 'left' : 'lost');
+    const changes: NodeChange[] = [];
+    for (const id of before.keys()) if (!this.#paths.has(id)) changes.push({ state: 'down', id, nick: nickOf(id), reason: reasonOf(id) });
+    for (const id of this.#paths.keys()) if (!before.has(id)) changes.push({ state: 'up', id, nick: nickOf(id) });
+    return changes;
   }
 
   /**
