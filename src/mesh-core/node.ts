@@ -7,7 +7,7 @@ import { Dialer } from './dialer.ts';
 import { custodyLimits } from './held-messages.ts';
 import type { CustodyLimits } from './held-messages.ts';
 import type { Held } from './held.ts';
-import { COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
+import { BATCH_BYTES, COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
 import { Link, costOf } from './link.ts';
 import type { LinkCounts, LinkUser } from './link.ts';
 import type { Description, LinkState } from './link-state.ts';
@@ -274,16 +274,23 @@ export class MeshNode implements LinkUser<Held> {
       case 'versions': {
         const { send, want } = this.#topology.compare(frame.versions);
         // The answer to `sync`, also an empty one, says that this node knows the other.
-        if (frame.type === 'sync' || send.length > 0) this.send(link, { type: 'states', states: send, isAnswer: frame.type === 'sync' });
+        if (frame.type === 'sync' || send.length > 0) this.#sendStates(link, send, frame.type === 'sync');
         if (want.length > 0) this.send(link, { type: 'want', ids: want });
         return;
       }
       case 'states':
         for (const bytes of frame.states.slice(0, MAX_NODES)) this.#acceptState(bytes, link);
+        this.#wantCapabilities(link, this.#topology.lists.takeUnasked());
         if (frame.isAnswer) link.synced(this.#now);
         return;
       case 'want':
-        this.send(link, { type: 'states', states: this.#topology.wanted(frame.ids.slice(0, MAX_NODES)), isAnswer: false });
+        this.#sendStates(link, this.#topology.wanted(frame.ids.slice(0, MAX_NODES)), false);
+        return;
+      case 'want-capabilities':
+        this.#sendCapabilities(link, frame.hashes.slice(0, MAX_NODES));
+        return;
+      case 'capabilities':
+        for (const bytes of frame.lists) this.#acceptCapabilities(bytes);
         return;
       case 'summary':
         if (frame.summary !== this.#topology.summary()) this.send(link, { type: 'versions', versions: this.#topology.versions() });
@@ -302,6 +309,38 @@ export class MeshNode implements LinkUser<Held> {
         type: 'alarm',
         text: 'another instance of this node was started later: its state directory was copied or restored',
       });
+    }
+  }
+
+  /** Asks the neighbour from which link states came for the lists that they name. */
+  #wantCapabilities(link: Link<Held>, hashes: readonly Buffer[]): void {
+    if (hashes.length > 0) this.send(link, { type: 'want-capabilities', hashes });
+  }
+
+  #sendCapabilities(link: Link<Held>, hashes: readonly Buffer[]): void {
+    const { lists } = this.#topology;
+    const known: Buffer[] = [];
+    for (const hash of hashes) {
+      const bytes = lists.bytesOf(hash);
+      if (bytes) known.push(bytes);
+      else lists.remember(hash, link.channel);
+    }
+    for (const part of inBatches(known)) this.send(link, { type: 'capabilities', lists: part });
+  }
+
+  #acceptCapabilities(bytes: Buffer): void {
+    for (const channel of this.#topology.acceptCapabilities(bytes) ?? []) {
+      const link = this.#channels.get(channel);
+      if (link) this.send(link, { type: 'capabilities', lists: [bytes] });
+    }
+  }
+
+  /** Sends link states in frames of a limited size; the last one is the answer to `sync`, if they are one. */
+  #sendStates(link: Link<Held>, states: readonly Buffer[], isAnswer: boolean): void {
+    const batches = [...inBatches(states)];
+    if (batches.length === 0) batches.push([]);
+    for (const [index, batch] of batches.entries()) {
+      this.send(link, { type: 'states', states: batch, isAnswer: isAnswer && index === batches.length - 1 });
     }
   }
 
@@ -414,7 +453,9 @@ export class MeshNode implements LinkUser<Held> {
     this.#compareAt = this.#now + COMPARE_MS;
     const up = [...this.#links.values()].filter(({ state }) => state.type === 'up');
     const link = up[Math.floor(this.#parts.random() * up.length)];
-    if (link) this.send(link, { type: 'summary', summary: this.#topology.summary() });
+    if (!link) return;
+    this.send(link, { type: 'summary', summary: this.#topology.summary() });
+    this.#wantCapabilities(link, this.#topology.lists.missing);
   }
 
   /** Sends new link states to all neighbours but the one that they came from. */
@@ -422,7 +463,7 @@ export class MeshNode implements LinkUser<Held> {
     if (this.#toSpread.length === 0) return;
     for (const link of this.#links.values()) {
       const states = this.#toSpread.filter(({ from }) => from !== link).map(({ bytes }) => bytes);
-      if (states.length > 0) this.send(link, { type: 'states', states, isAnswer: false });
+      if (states.length > 0) this.#sendStates(link, states, false);
     }
     this.#toSpread = [];
   }
@@ -439,4 +480,19 @@ export class MeshNode implements LinkUser<Held> {
     this.#wakeAt = wakeAt;
     return this.#effects.splice(0);
   }
+}
+
+/** Divides buffers into groups of at most a batch, but at least one each. */
+function* inBatches(all: readonly Buffer[]): Iterable<readonly Buffer[]> {
+  let batch: Buffer[] = [];
+  let bytes = 0;
+  for (const one of all) {
+    if (batch.length > 0 && bytes + one.length > BATCH_BYTES) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(one);
+    bytes += one.length;
+  }
+  if (batch.length > 0) yield batch;
 }

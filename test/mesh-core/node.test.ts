@@ -176,6 +176,25 @@ test('a capability finds a node that offers it, and is refused if nobody does', 
   t.like(mesh.all('refused')[0]![1], { reason: 'no-candidate', text: 'no node that can be reached offers work:paint' });
 });
 
+test('long lists of what nodes offer travel once, and not with each link state', (t) => {
+  const methods = (index: number): string[] => Array.from({ length: 200 }, (_, at) => `method:plugin${index}.some_method_${at}`);
+  const capabilities = (index: number): string[] => (index < 2 ? methods(0) : methods(index));
+  const mesh = new Mesh(4, LINE, { capabilities });
+  for (const { node } of mesh.world.places) {
+    const lists = mesh.world.places.map(({ id }) => node!.nodes().find((one) => one.id === id)!.capabilities);
+    t.deepEqual(lists, [0, 1, 2, 3].map(capabilities)); // prettier-ignore
+  }
+  mesh.send(0, 'all', { target: { type: 'any', capability: 'method:plugin3.some_method_199' } });
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, ['3 m1']);
+  t.is(mesh.world.sent.get('capabilities'), 2 + 3 + 3, 'each list crosses each link to a node that lacks it; nodes 0 and 1 share theirs');
+  mesh.run(120_000);
+  t.is(mesh.world.sent.get('capabilities'), 8);
+  mesh.event(3, { type: 'describe', description: { nick: 'n3', addresses: [], hostIds: [], capabilities: methods(9), load: 0 } });
+  mesh.run(3000);
+  t.is(mesh.world.places[0]!.node!.nodes().find(({ id }) => id === mesh.id(3))!.capabilities[0], 'method:plugin9.some_method_0');
+});
+
 test('answers to answers end', (t) => {
   const mesh = new Mesh(2, [[0, 1]]);
   mesh.send(0, 'all', { generation: 16 });

@@ -86,6 +86,8 @@ export class World {
   /** The node that claims to have links to all others, if there is one. */
   boaster: number | undefined;
   frames = 0;
+  /** Frames by their type. */
+  readonly sent = new Map<Frame['type'], number>();
   /** Messages in these frames, each as often as it was sent. */
   messages = 0;
   events = 0;
@@ -374,6 +376,7 @@ export class World {
     const channel = this.#channels.get(`${index}:${place.life}:${number}`);
     if (!channel) return;
     this.frames++;
+    this.sent.set(frame.type, (this.sent.get(frame.type) ?? 0) + 1);
     if (frame.type === 'push') this.messages += frame.items.length;
     const other = channel.ends[0].index === index && channel.ends[0].number === number ? channel.ends[1] : channel.ends[0];
     const copies = this.#happens(this.faults.duplicates) ? 2 : 1;
