@@ -90,6 +90,8 @@ export const REFRESH_MS = 60_000;
 export const AGE_OUT_MS = 200_000;
 /** One random neighbour is asked this often for link states that differ. */
 export const COMPARE_MS = 10_000;
+/** New link states are passed on together if others were passed on less than this before: a thousand nodes may start at once. */
+export const SPREAD_MS = 20;
 /** Least and greatest delay of sending an own link state that changed. */
 export const ORIGINATE = { minMs: 100, maxMs: 5000 } as const;
 /** Least and greatest delay of a path computation. */

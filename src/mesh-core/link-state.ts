@@ -83,6 +83,13 @@ export function signState(state: LinkState, signer: Signer, crypto: Crypto): Sig
   return { state, capabilitiesHash, bytes: Buffer.concat([body, signer.sign(signedPart(body, crypto))]) };
 }
 
+/** Which version of which node's link state this is. Throws a RelayError INVALID_PARAMS if its beginning is malformed. */
+export function versionOf(bytes: Buffer, crypto: Crypto): Pick<LinkState, 'id' | 'epoch' | 'sequence'> {
+  const reader = new ByteReader(bytes, 'a link state');
+  reader.expect(VERSION);
+  return { id: idOfKey(crypto, reader.raw(PUBLIC_KEY_BYTES)), epoch: reader.varint(), sequence: reader.varint() };
+}
+
 /** Reads a link state without verifying it. Throws a RelayError INVALID_PARAMS if it is malformed or too large. */
 export function readState(bytes: Buffer, crypto: Crypto): SignedState {
   const body = bytes.subarray(0, Math.max(0, Math.min(bytes.length, MAX_STATE_BYTES) - SIGNATURE_BYTES));

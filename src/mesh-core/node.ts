@@ -7,7 +7,8 @@ import { Dialer } from './dialer.ts';
 import { custodyLimits } from './held-messages.ts';
 import type { CustodyLimits } from './held-messages.ts';
 import type { Held } from './held.ts';
-import { BATCH_BYTES, COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
+import { HEARTBEAT_MS, LAG_MS, MAX_LINKS } from './limits.ts';
+import { Exchange } from './exchange.ts';
 import { Link, costOf } from './link.ts';
 import type { LinkCounts, LinkUser } from './link.ts';
 import type { Description, LinkState } from './link-state.ts';
@@ -54,9 +55,8 @@ export class MeshNode implements LinkUser<Held> {
   /** What is kept of each neighbour over its links. */
   readonly #neighbours = new Map<string, { readonly counts: LinkCounts; downSince: number | undefined }>();
   readonly #effects: Effect[] = [];
-  #toSpread: { readonly bytes: Buffer; readonly from: Link<Held> | undefined }[] = [];
+  readonly #exchange: Exchange;
   #lastChannel = 0;
-  #compareAt: number;
   #forgetAt: number;
   #now: number;
   #wakeAt: number;
@@ -67,10 +67,14 @@ export class MeshNode implements LinkUser<Held> {
     this.id = parts.id;
     this.#now = now;
     this.#wakeAt = now;
-    this.#compareAt = now + COMPARE_MS * parts.random();
     this.#forgetAt = now + FORGET_EVERY_MS;
     this.#seen = parts.seen ?? new SeenMessages();
     this.#topology = (parts.topology ?? ((one, at) => new Topology(one, at)))(parts, now);
+    const { random } = parts;
+    this.#exchange = new Exchange(
+      { effects: this.#effects, random, topology: this.#topology, links: this.#links, channels: this.#channels },
+      now,
+    );
     this.#custody = new Custody({
       ...{ id: parts.id, epoch: parts.epoch, signer: parts.signer, crypto: parts.crypto, random: parts.random },
       ...{ effects: this.#effects, topology: this.#topology, seen: this.#seen, limits: { ...custodyLimits, ...parts.limits } },
@@ -115,6 +119,11 @@ export class MeshNode implements LinkUser<Held> {
   /** The first step of the path to a node; undefined if none is known. */
   path(id: string): Path | undefined {
     return this.#topology.pathTo(id);
+  }
+
+  /** The number of other nodes to which a path is known. */
+  reachable(): number {
+    return this.#topology.reachable.size;
   }
 
   /** All that is known of the nodes of the mesh, this one included. */
@@ -267,89 +276,17 @@ export class MeshNode implements LinkUser<Held> {
   #frame(channel: number, frame: Frame): void {
     const link = this.#channels.get(channel);
     if (!link) return;
-    if (frame.type === 'bye') for (const bytes of frame.states) this.#acceptState(bytes, link);
+    if (frame.type === 'bye') for (const bytes of frame.states) this.#exchange.accept(bytes, link, this.#now);
     link.frame(frame, this.#now);
-    switch (frame.type) {
-      case 'sync':
-      case 'versions': {
-        const { send, want } = this.#topology.compare(frame.versions);
-        // The answer to `sync`, also an empty one, says that this node knows the other.
-        if (frame.type === 'sync' || send.length > 0) this.#sendStates(link, send, frame.type === 'sync');
-        if (want.length > 0) this.send(link, { type: 'want', ids: want });
-        return;
-      }
-      case 'states':
-        for (const bytes of frame.states.slice(0, MAX_NODES)) this.#acceptState(bytes, link);
-        this.#wantCapabilities(link, this.#topology.lists.takeUnasked());
-        if (frame.isAnswer) link.synced(this.#now);
-        return;
-      case 'want':
-        this.#sendStates(link, this.#topology.wanted(frame.ids.slice(0, MAX_NODES)), false);
-        return;
-      case 'want-capabilities':
-        this.#sendCapabilities(link, frame.hashes.slice(0, MAX_NODES));
-        return;
-      case 'capabilities':
-        for (const bytes of frame.lists) this.#acceptCapabilities(bytes);
-        return;
-      case 'summary':
-        if (frame.summary !== this.#topology.summary()) this.send(link, { type: 'versions', versions: this.#topology.versions() });
-
-        break;
-
-      default:
-    }
-  }
-
-  #acceptState(bytes: Buffer, link: Link<Held>): void {
-    const result = this.#topology.accept(bytes, this.#now);
-    if (result === 'new') this.#toSpread.push({ bytes, from: link });
-    if (result === 'alarm') {
-      this.#effects.push({
-        type: 'alarm',
-        text: 'another instance of this node was started later: its state directory was copied or restored',
-      });
-    }
-  }
-
-  /** Asks the neighbour from which link states came for the lists that they name. */
-  #wantCapabilities(link: Link<Held>, hashes: readonly Buffer[]): void {
-    if (hashes.length > 0) this.send(link, { type: 'want-capabilities', hashes });
-  }
-
-  #sendCapabilities(link: Link<Held>, hashes: readonly Buffer[]): void {
-    const { lists } = this.#topology;
-    const known: Buffer[] = [];
-    for (const hash of hashes) {
-      const bytes = lists.bytesOf(hash);
-      if (bytes) known.push(bytes);
-      else lists.remember(hash, link.channel);
-    }
-    for (const part of inBatches(known)) this.send(link, { type: 'capabilities', lists: part });
-  }
-
-  #acceptCapabilities(bytes: Buffer): void {
-    for (const channel of this.#topology.acceptCapabilities(bytes) ?? []) {
-      const link = this.#channels.get(channel);
-      if (link) this.send(link, { type: 'capabilities', lists: [bytes] });
-    }
-  }
-
-  /** Sends link states in frames of a limited size; the last one is the answer to `sync`, if they are one. */
-  #sendStates(link: Link<Held>, states: readonly Buffer[], isAnswer: boolean): void {
-    const batches = [...inBatches(states)];
-    if (batches.length === 0) batches.push([]);
-    for (const [index, batch] of batches.entries()) {
-      this.send(link, { type: 'states', states: batch, isAnswer: isAnswer && index === batches.length - 1 });
-    }
+    this.#exchange.frame(link, frame, this.#now);
   }
 
   #leave(): void {
     this.#isLeaving = true;
     const state = this.#topology.leave(this.#now);
     // In the last frame as well, which may overtake this one.
-    this.#toSpread.push({ bytes: state, from: undefined });
-    this.#spread();
+    this.#exchange.spread(state, undefined, this.#now);
+    this.#exchange.flush(this.#now);
     for (const link of this.#links.values()) link.drain('the node leaves', this.#now, [state]);
   }
 
@@ -372,7 +309,7 @@ export class MeshNode implements LinkUser<Held> {
   }
 
   syncing(link: Link<Held>): void {
-    this.send(link, { type: 'sync', versions: this.#topology.versions() });
+    this.#exchange.begin(link);
   }
 
   isUp(link: Link<Held>): void {
@@ -412,13 +349,13 @@ export class MeshNode implements LinkUser<Held> {
     if (!this.#isLeaving) for (const dialer of this.#dialers.values()) this.#tickDialer(dialer);
     for (const link of [...this.#links.values()]) link.tick(now);
     for (const [id, link] of this.#links) if (link.state.type === 'up') this.#updateCost(id, link);
-    if (now >= this.#compareAt) this.#compare();
     if (now >= this.#forgetAt) {
       this.#forgetAt = now + FORGET_EVERY_MS;
       this.#seen.forgetOld(now);
     }
     const { own, hasNewPaths } = this.#topology.tick(now);
-    if (own) this.#toSpread.push({ bytes: own, from: undefined });
+    if (own) this.#exchange.spread(own, undefined, now);
+    this.#exchange.tick(now);
     if (hasNewPaths) this.#custody.pathsChanged();
     this.#custody.tick(now);
   }
@@ -448,51 +385,15 @@ export class MeshNode implements LinkUser<Held> {
     if (this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
   }
 
-  /** Asks one random neighbour whether it knows the same: repairs every loss. */
-  #compare(): void {
-    this.#compareAt = this.#now + COMPARE_MS;
-    const up = [...this.#links.values()].filter(({ state }) => state.type === 'up');
-    const link = up[Math.floor(this.#parts.random() * up.length)];
-    if (!link) return;
-    this.send(link, { type: 'summary', summary: this.#topology.summary() });
-    this.#wantCapabilities(link, this.#topology.lists.missing);
-  }
-
-  /** Sends new link states to all neighbours but the one that they came from. */
-  #spread(): void {
-    if (this.#toSpread.length === 0) return;
-    for (const link of this.#links.values()) {
-      const states = this.#toSpread.filter(({ from }) => from !== link).map(({ bytes }) => bytes);
-      if (states.length > 0) this.#sendStates(link, states, false);
-    }
-    this.#toSpread = [];
-  }
-
   #end(): readonly Effect[] {
     const now = this.#now;
-    this.#spread();
     this.#custody.flush(now);
     this.#custody.fill(this.#links.values(), now);
     for (const link of this.#links.values()) link.flush();
-    let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#compareAt, this.#forgetAt);
+    let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#exchange.wakeAt, this.#forgetAt);
     if (!this.#isLeaving) for (const { wakeAt: at } of this.#dialers.values()) wakeAt = Math.min(wakeAt, at);
     for (const { wakeAt: at } of this.#links.values()) wakeAt = Math.min(wakeAt, at);
     this.#wakeAt = wakeAt;
     return this.#effects.splice(0);
   }
-}
-
-/** Divides buffers into groups of at most a batch, but at least one each. */
-function* inBatches(all: readonly Buffer[]): Iterable<readonly Buffer[]> {
-  let batch: Buffer[] = [];
-  let bytes = 0;
-  for (const one of all) {
-    if (batch.length > 0 && bytes + one.length > BATCH_BYTES) {
-      yield batch;
-      [batch, bytes] = [[], 0];
-    }
-    batch.push(one);
-    bytes += one.length;
-  }
-  if (batch.length > 0) yield batch;
 }

@@ -1,6 +1,6 @@
 /** What a node knows of the mesh: the newest link state of every node, and the shortest paths over the links that both ends list. */
 import { AGE_OUT_MS, COMPUTE, MAX_NODES, ORIGINATE, REFRESH_MS, STATES_PER_SECOND } from './limits.ts';
-import { isNewer, isSigned, readState, signState } from './link-state.ts';
+import { isNewer, isSigned, readState, signState, versionOf } from './link-state.ts';
 import type { Description, LinkState, Neighbour, SignedState } from './link-state.ts';
 import { CapabilityLists, encodeCapabilities } from './capabilities.ts';
 import { shortestPaths } from './paths.ts';
@@ -103,12 +103,11 @@ export class Topology {
    * overtaken; `alarm` is one of a later start of this node: its state directory was copied, or an old copy was restored.
    */
   accept(bytes: Buffer, now: number): 'new' | 'known' | 'refused' | 'own' | 'alarm' {
-    const signed = this.#read(bytes);
-    if (!signed) return 'refused';
+    const signed = this.#readNew(bytes);
+    if (signed === 'known' || signed === 'refused') return signed;
     const { state } = signed;
     if (state.id === this.#parts.id) return this.#acceptOwn(signed, now);
     const known = this.#states.get(state.id);
-    if (!isNewer(state, known?.state)) return 'known';
     if (!known && this.#states.size >= MAX_NODES) return 'refused';
     if (this.#isTooFrequent(state.id, now) || !isSigned(signed, this.#parts.crypto)) return 'refused';
     this.#states.set(state.id, { ...this.#withCapabilities(signed), at: now });
@@ -212,11 +211,18 @@ export class Topology {
     return state?.isLeaving === false && state.neighbours.some((neighbour) => neighbour.id === id);
   }
 
-  #read(bytes: Buffer): SignedState | undefined {
+  /** Reads a link state. Overridden where many nodes share a process. */
+  read(bytes: Buffer): SignedState {
+    return readState(bytes, this.#parts.crypto);
+  }
+
+  /** Most link states come over several links: only the first copy is read. */
+  #readNew(bytes: Buffer): SignedState | 'known' | 'refused' {
     try {
-      return readState(bytes, this.#parts.crypto);
+      const version = versionOf(bytes, this.#parts.crypto);
+      return isNewer(version, this.#states.get(version.id)?.state) ? this.read(bytes) : 'known';
     } catch {
-      return undefined;
+      return 'refused';
     }
   }
 

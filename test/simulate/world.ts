@@ -30,6 +30,8 @@ export interface WorldOptions {
   /** Pairs of nodes; the first one connects to the second. */
   readonly edges: readonly (readonly [number, number])[];
   readonly overrides?: Overrides | undefined;
+  /** False: the run has no hash. Default true. */
+  readonly isLogged?: boolean;
   readonly limits?: Partial<CustodyLimits> | undefined;
   readonly capabilities?: (index: number) => readonly string[];
   /** Gets every effect that is not for the network or the disk. */
@@ -213,6 +215,7 @@ export class World {
 
   /** Adds a line to the log of the run. */
   note(line: string): void {
+    if (this.#options.isLogged === false) return;
     this.#log.push(`${Math.round(this.now * 1000)} ${line}`);
     if (this.#log.length >= 1000) this.#hash.update(this.#log.splice(0).join('\n'));
   }
@@ -248,7 +251,8 @@ export class World {
       return;
     }
     this.events++;
-    if (event.type !== 'tick') this.note(`${index} ${event.type}${event.type === 'frame' ? ` ${event.frame.type}` : ''}`);
+    if (event.type !== 'tick' && this.#options.isLogged !== false)
+      this.note(`${index} ${event.type}${event.type === 'frame' ? ` ${event.frame.type}` : ''}`);
     this.#perform(index, node.handle(event, this.now));
   }
 
