@@ -256,6 +256,9 @@ export type Frame =
   | { readonly type: 'summary'; readonly summary: number }
   | { readonly type: 'versions'; readonly versions: readonly Version[] }
   | { readonly type: 'want'; readonly ids: readonly string[] }
+  /** Asks for long lists of capabilities by their hashes; answered by `capabilities`, for those that are not known yet later. */
+  | { readonly type: 'want-capabilities'; readonly hashes: readonly Buffer[] }
+  | { readonly type: 'capabilities'; readonly lists: readonly Buffer[] }
   /** The last frame. A node that leaves says so in its link state. */
   | { readonly type: 'bye'; readonly reason: string; readonly states: readonly Buffer[] };
 
