@@ -1,12 +1,12 @@
 /** What the benchmark and the programs at the ends of a hop say to each other through the IPC channel. */
 
 /**
- * To the sender: `{ count, bytes }` makes it send as fast as it can, `{ lone, bytes }` makes it send so many dicts one at a time, and
- * `{ delivered }` passes on the report of the receivers. To the receivers: `{ every }` makes them report after so many dicts.
+ * To the sender: `{ count, bytes }` makes it send as fast as it can, `{ lone, bytes, pauseMs }` makes it send so many dicts one at a
+ * time, and `{ delivered }` passes on the report of the receivers. To the receivers: `{ every }` makes them report after so many dicts.
  */
 export type HopCommand =
   | { readonly count: number; readonly bytes: number }
-  | { readonly lone: number; readonly bytes: number }
+  | { readonly lone: number; readonly bytes: number; readonly pauseMs: number }
   | { readonly every: number }
   | Delivered;
 

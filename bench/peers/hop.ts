@@ -28,9 +28,6 @@ export interface Hop {
 /** Dicts that were sent and are not reported as delivered: at most so many, so that no queue overflows. */
 const WINDOW = 2_048;
 
-/** Between two lone dicts, so that the answer to the first one is back, and nothing waits behind it. */
-const PAUSE_MS = 2;
-
 const HOPS: Readonly<Record<string, () => Promise<{ readonly hop: Hop }>>> = {
   relay: () => import('./hop-relay.ts'),
   xmlrpc: () => import('./hop-xmlrpc.ts'),
@@ -74,11 +71,11 @@ async function send(hop: Hop, port: number, receivers: readonly number[]): Promi
     };
     await Promise.all(Array.from({ length: hop.concurrency }, sender));
   };
-  const sendAlone = async (count: number, bytes: number): Promise<void> => {
+  const sendAlone = async (count: number, bytes: number, pauseMs: number): Promise<void> => {
     const dict = dictOf(bytes);
     const latenciesUs: number[] = [];
     while (latenciesUs.length < count) {
-      await pause(PAUSE_MS);
+      if (pauseMs > 0) await pause(pauseMs);
       const arrival = once(reports, 'delivered') as Promise<[Delivered]>;
       const start = clockUs();
       await sendOne({ ...dict, at: sent++ });
@@ -89,7 +86,7 @@ async function send(hop: Hop, port: number, receivers: readonly number[]): Promi
   };
   process.on('message', (command: HopCommand) => {
     if ('count' in command) void sendAll(command.count, command.bytes);
-    else if ('lone' in command) void sendAlone(command.lone, command.bytes);
+    else if ('lone' in command) void sendAlone(command.lone, command.bytes, command.pauseMs);
     else if ('delivered' in command) {
       delivered = command.delivered;
       reports.emit('delivered', command);
