@@ -79,8 +79,8 @@ export class Work {
   readonly #uploads = new Map<string, number>();
   readonly #orphans: OrphanWatch;
   readonly #programs: ReadonlyMap<string, Executor>;
-  /** What can be submitted, by type. */
-  #executors: ReadonlyMap<string, Executor>;
+  /** What can be submitted, by type; undefined if plugins have changed since they were asked. */
+  #offered: ReadonlyMap<string, Executor> | undefined;
   #isOpen = false;
   #cancelCleanUp = (): void => undefined;
 
@@ -91,7 +91,6 @@ export class Work {
     this.#orphans = new OrphanWatch(parts.log);
     const surroundings = { ...parts, orphans: this.#orphans, directoryOf: (unit: string) => this.#units.directoryOf(unit) };
     this.#programs = programExecutors(parts.programs, surroundings);
-    this.#executors = this.#programs;
     this.#runParts = {
       ...{ ...parts, units: this.#units, seal: this.#seal },
       onFree: ({ type }) => {
@@ -115,9 +114,14 @@ export class Work {
 
   /** What plugins offer may have changed: starts what may start now. */
   readonly refresh = (): void => {
-    this.#executors = new Map([...this.#parts.offered(), ...this.#programs]);
+    this.#offered = undefined;
     this.#dispatch();
   };
+
+  /** Read when it is needed: at a start each plugin changes its state several times, and most offer no work. */
+  get #executors(): ReadonlyMap<string, Executor> {
+    return (this.#offered ??= new Map([...this.#parts.offered(), ...this.#programs]));
+  }
 
   /** Ends what runs. Pending units wait for the next start. */
   async stop(): Promise<void> {
