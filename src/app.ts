@@ -13,7 +13,7 @@ import { EventStream, guarded } from './events/events.ts';
 import { HttpServer, ProgramServer, clientTls, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
 import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
-import type { LinkTransport, Resolve, ServerAddress } from './links/links.ts';
+import type { HttpLimits, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { checkTrust, makeMesh } from './mesh/make-mesh.ts';
 import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
@@ -299,15 +299,18 @@ function makeParts(
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): HttpLinkTransport =>
-    new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs, linkTls);
+  const byHttp = (server: ServerAddress, limits: HttpLimits = { timeoutMs: options.peerTimeoutMs }): HttpLinkTransport =>
+    new HttpLinkTransport(server, () => http.bound.address, limits, linkTls);
   const linkTls = clientTls(() => http.tls, options.trust === 'ca');
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
   const otherwise = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport | undefined =>
     peer.isHttp ? fakes?.transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
-  const ownMesh = makeMesh({ ...{ options, state, logs, events, clock, date, random, resolve, byHttp, otherwise }, isReal: !fakes });
-  const { mesh, peering } = ownMesh;
+  const ownMesh = makeMesh({
+    ...{ options, state, store, logs, events, clock, date, random, resolve, byHttp, otherwise },
+    isReal: !fakes,
+  });
+  const { mesh, peering, host } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -332,7 +335,8 @@ function makeParts(
     },
   };
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, peering, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock },
+    ...{ dispatcher, router, rejections, satellites, mesh, peering, host, pluginHost, relayPlugins, events },
+    ...{ logs: recentLogs, properties, clock },
     ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
   const capabilities = makeCapabilities({
@@ -425,6 +429,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
+      // While the neighbours are still answered.
+      await ownMesh.leave();
       // A long poll would keep its connection open.
       events.close();
       recentLogs.close();

@@ -28,6 +28,10 @@ export type Role =
 export interface SessionCall {
   /** The id of the node that sent it. */
   readonly node: string;
+  /** The number of its start. */
+  readonly epoch: number;
+  /** Which start it is, 64 random bits in hex. */
+  readonly instance: string;
   /** True if that node is trusted as a peer. */
   readonly isPeer: boolean;
   /** The host_ids that the node has, as it says. */

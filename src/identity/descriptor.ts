@@ -7,6 +7,9 @@ import { encodeFields, encodeList } from './encoding.ts';
 import { isSignedBy, nodeIdOf } from './node-key.ts';
 import type { NodeKey } from './node-key.ts';
 
+/** The flag of a node that speaks the mesh: `relay.push` and `relay.pull`. */
+export const MESH_FLAG = 'mesh';
+
 /** What a node says of itself. */
 export interface Descriptor {
   readonly id: string;

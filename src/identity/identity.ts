@@ -1,4 +1,5 @@
 /** Who a relay is, and whom it trusts: keys, the handshake by which relays prove them, sessions, and the store of trusted nodes. */
+export { MESH_FLAG } from './descriptor.ts';
 export type { Descriptor } from './descriptor.ts';
 export {
   agree,

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { readSmallFile, systemReason } from '../state/state.ts';
 import { RelayError, clean } from '../core/core.ts';
-import { signDescriptor } from './descriptor.ts';
+import { MESH_FLAG, signDescriptor } from './descriptor.ts';
 import type { Descriptor } from './descriptor.ts';
 import type { HelloSelf } from './hello.ts';
 import { nodeKeyOf } from './node-key.ts';
@@ -56,7 +56,7 @@ export class OwnNode {
       epoch: this.#epoch,
       seq: ++this.#seq,
       capabilitiesHash: '',
-      flags: [],
+      flags: [MESH_FLAG],
     });
   }
 

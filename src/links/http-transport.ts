@@ -11,6 +11,13 @@ import type { ServerAnswer } from './verdict.ts';
 // An answer to `notify` has 120 bytes; a much larger one is an attack or a mistake.
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 
+/** How long an answer may take, and how large it may be. */
+export interface HttpLimits {
+  readonly timeoutMs: number;
+  /** Default 1 MiB. */
+  readonly maxResponseBytes?: number | undefined;
+}
+
 /** An answer over HTTP, with what it was read from. */
 export interface HttpAnswer {
   readonly answer: ServerAnswer;
@@ -34,7 +41,7 @@ export class HttpLinkTransport implements LinkTransport {
   constructor(
     private readonly server: ServerAddress,
     private readonly listenAddress: () => string,
-    private readonly timeoutMs: number,
+    private readonly limits: HttpLimits,
     private readonly tls?: () => ClientTlsOptions,
   ) {}
 
@@ -43,12 +50,12 @@ export class HttpLinkTransport implements LinkTransport {
   }
 
   /** Posts a serialized call with further headers; rejects like {@link post}. */
-  async exchange(body: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer> {
+  async exchange(body: Uint8Array, headers?: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<HttpAnswer> {
     this.#client ??= this.#connect();
     const client = await this.#client;
     this.#connected = client;
     try {
-      const { response, bytes, headers: received } = await client.exchange(body, { headers });
+      const { response, bytes, headers: received } = await client.exchange(body, { headers, signal });
       return { answer: response, bytes, headers: received };
     } catch (error) {
       const head = answerHeadOf(error);
@@ -87,8 +94,8 @@ export class HttpLinkTransport implements LinkTransport {
     if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.server.name}: the link is closed`);
     return new XmlRpcClient(this.server.url, {
       localAddress: this.#localAddress(),
-      timeoutMs: this.timeoutMs,
-      maxResponseBytes: MAX_RESPONSE_BYTES,
+      timeoutMs: this.limits.timeoutMs,
+      maxResponseBytes: this.limits.maxResponseBytes ?? MAX_RESPONSE_BYTES,
       tls: this.tls,
       lookup,
     });

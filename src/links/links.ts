@@ -1,7 +1,7 @@
 /** Links to other XML-RPC servers, peers and remote satellites alike: ordered, retried, bounded. */
 export { CarrierTransport } from './carrier-transport.ts';
 export { HttpLinkTransport } from './http-transport.ts';
-export type { HttpAnswer } from './http-transport.ts';
+export type { HttpAnswer, HttpLimits } from './http-transport.ts';
 export { LOGGED_LINK_EVENTS, TRANSIENT_LINK_EVENTS, linkLogger } from './link-events.ts';
 export type { LinkEvent } from './link-events.ts';
 export { Link } from './link.ts';

@@ -117,6 +117,10 @@ export class ByteReader {
     }
   }
 
+  get isAtEnd(): boolean {
+    return this.#at === this.source.length;
+  }
+
   /** Checks that nothing follows. */
   end(): void {
     if (this.#at !== this.source.length) throw this.#malformed();

@@ -7,18 +7,19 @@ import type { CustodyLimits } from './held-messages.ts';
 import { decodeEntry, encodeHeld, heldOf } from './held.ts';
 import type { Held } from './held.ts';
 import { Journal } from './journal.ts';
-import { FRESH_MS, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_PEERS, RECEIPT_MS } from './limits.ts';
+import { FRESH_MS, MAX_PEERS, RECEIPT_MS } from './limits.ts';
 import type { Link } from './link.ts';
-import { MAX_HEAD_BYTES, decodeHead } from './message.ts';
+import { decodeHead } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { Origin } from './origin.ts';
 import type { Signed } from './origin.ts';
 import { Outbound } from './outbound.ts';
+import { Outbox } from './outbox.ts';
 import { PEER_TABLE } from './ports.ts';
-import type { Effect, ProcessingOutcome, ReturnReason, Submission } from './ports.ts';
+import type { Effect, NodeCounters, OutboxCommand, ProcessingOutcome, ReturnReason, Submission } from './ports.ts';
+import { Receiving } from './receiving.ts';
 import { Reports } from './reports.ts';
 import { Sending } from './sending.ts';
-import { MAX_SEAL_BYTES, Verifier } from './seal.ts';
 import type { Crypto, Signer } from './seal.ts';
 import type { SeenMessages } from './seen.ts';
 import type { Part } from './send-queue.ts';
@@ -38,7 +39,6 @@ export interface CustodyParts {
 
 export class Custody {
   readonly #parts: CustodyParts;
-  readonly #verifier: Verifier;
   readonly #journal: Journal;
   readonly #outbound: Outbound;
   readonly #held: HeldMessages;
@@ -47,13 +47,18 @@ export class Custody {
   readonly #deliveries = new Map<number, Held>();
   readonly #peers = new Set<string>();
   readonly #sending: Sending;
+  readonly #outbox: Outbox;
+  readonly #receiving: Receiving;
+  /** See {@link NodeCounters}. */
+  readonly counters: { -readonly [K in keyof NodeCounters]: number } = {
+    ...{ accepted: 0, delivered: 0, forwarded: 0, duplicates: 0, expired: 0, dropped: 0, forged: 0, repeated: 0 },
+  };
   #lastDelivery = 0;
   #now = 0;
 
   constructor(parts: CustodyParts) {
     this.#parts = parts;
-    this.#verifier = new Verifier(parts.crypto);
-    this.#journal = new Journal({ effects: parts.effects, changes: () => parts.seen.changes() });
+    this.#journal = new Journal({ effects: parts.effects, changes: () => parts.seen.changes(), shortLog: parts.limits.shortLog });
     this.#outbound = new Outbound(parts.topology, (held) => {
       this.#sending.retryLater(
         held,
@@ -65,9 +70,24 @@ export class Custody {
     });
     const common = { journal: this.#journal, outbound: this.#outbound };
     this.#held = new HeldMessages({ id: parts.id, limits: parts.limits, ...common });
-    this.#sending = new Sending({ id: parts.id, random: parts.random, effects: parts.effects, held: this.#held, ...common });
+    this.#sending = new Sending({
+      ...{ ...parts, ...common, held: this.#held, counters: this.counters },
+      damaged: (held) => {
+        this.#damaged(held);
+      },
+    });
     this.#origin = new Origin({ ...parts, journal: this.#journal, held: this.#held });
-    this.#reports = new Reports({ id: parts.id, effects: parts.effects, seen: parts.seen, held: this.#held, origin: this.#origin });
+    this.#reports = new Reports({ ...parts, held: this.#held, origin: this.#origin, sending: this.#sending });
+    const { counters } = this;
+    this.#receiving = new Receiving({
+      ...parts,
+      ...common,
+      ...{ held: this.#held, reports: this.#reports, peers: this.#peers, counters },
+      stored: (held, head) => {
+        this.#stored(held, head);
+      },
+    });
+    this.#outbox = new Outbox({ ...parts, ...common, held: this.#held, sending: this.#sending, reports: this.#reports, counters });
   }
 
   // Start
@@ -82,10 +102,11 @@ export class Custody {
     this.#now = now;
     const entry = decodeEntry(value);
     this.#journal.restored(number);
-    if (entry.type === 'done') {
+    if (entry.type !== 'message') {
       for (const one of entry.numbers) {
         const held = this.#journal.live.get(one);
-        if (held) this.#held.remove(held);
+        if (held) held.isLocal = false;
+        if (held && (entry.type === 'done' || this.#held.isDone(held))) this.#held.remove(held);
       }
       return;
     }
@@ -126,7 +147,10 @@ export class Custody {
     const waitingFor = head.target === undefined ? this.#held.list([...this.#peers]) : NO_PEERS;
     const held = heldOf({ type: 'message', head, arrival, isOwn: true, isLocal: head.target === id, waitingFor }, stream);
     const accepted = (): void => {
-      if (token !== '') effects.push({ type: 'accepted', token, id: held.id });
+      if (token !== '') {
+        this.counters.accepted++;
+        effects.push({ type: 'accepted', token, id: held.id });
+      }
       this.#stored(held, head);
     };
     // Kept at once, so that the low mark of the next one does not pass it.
@@ -146,92 +170,7 @@ export class Custody {
   /** Takes a message that arrived over a link. */
   arrived(link: Link<Held>, number: number, envelope: Envelope, now: number): void {
     this.#now = now;
-    const head = readHead(envelope, link.peer.id);
-    if (!head) link.settle(number, 'forged');
-    else if (head.origin === this.#parts.id) this.#settleOnceSynced(link, number);
-    else if (envelope.ageMs >= head.ttlMs) link.settle(number, 'expired');
-    else if (head.target !== undefined && head.target !== this.#parts.id) this.#arrivedForOther(link, number, envelope, head);
-    else this.#arrivedHere(link, number, envelope, head);
-  }
-
-  #arrivedForOther(link: Link<Held>, number: number, envelope: Envelope, head: Head): void {
-    const { target = '' } = head;
-    if (this.#held.messagesOf(head)?.has(head.number)) {
-      this.#settleOnceSynced(link, number);
-      return;
-    }
-    const avoid = [...envelope.via, link.peer.id];
-    if (envelope.hops === 0) link.settle(number, 'hops');
-    else if (this.#parts.topology.pathTo(target, avoid) === undefined) link.settle(number, 'no-route');
-    else if (this.#held.isOverQuota('node', target)) link.settle(number, 'quota');
-    else if (!this.#verifier.isGenuine(envelope, head)) link.settle(number, 'forged');
-    else this.#acceptArrived(link, number, envelope, head, NO_PEERS, false);
-  }
-
-  #arrivedHere(link: Link<Held>, number: number, envelope: Envelope, head: Head): void {
-    const { seen } = this.#parts;
-    let look = seen.look(head);
-    if (look === 'seen') {
-      const held = this.#held.messagesOf(head)?.get(head.number);
-      if (held && head.target === undefined) this.#held.doneFor(held, link.peer.id);
-      this.#settleOnceSynced(link, number, () => {
-        this.#reports.receiptDue(head);
-      });
-      return;
-    }
-    if (!this.#verifier.isGenuine(envelope, head)) {
-      link.settle(number, 'forged');
-      return;
-    }
-    if (look === 'full') {
-      seen.advance(head);
-      look = seen.look(head);
-    }
-    if (look === 'full') link.settle(number, 'gaps');
-    else if (look === 'seen') this.#settleOnceSynced(link, number);
-    else {
-      const passed = new Set([...envelope.via, link.peer.id]);
-      const others = head.target === undefined && envelope.hops > 0 ? [...this.#peers].filter((id) => !passed.has(id)) : [];
-      this.#acceptArrived(link, number, envelope, head, this.#held.list(others), true);
-    }
-  }
-
-  #acceptArrived(link: Link<Held>, number: number, envelope: Envelope, head: Head, waitingFor: readonly string[], isLocal: boolean): void {
-    const isFull = !head.isDurable && this.#held.isMemoryFull;
-    if (isFull || (head.isDurable && this.#journal.failure !== undefined)) {
-      link.settle(number, isFull ? 'quota' : 'storage');
-      return;
-    }
-    if (isLocal) this.#parts.seen.add(head, this.#now);
-    const arrival = { envelope, at: this.#now };
-    const held = heldOf({ type: 'message', head, arrival, isOwn: false, isLocal, waitingFor }, this.#held.stream(head));
-    this.#held.keep(held);
-    const stored = (): void => {
-      link.settle(number);
-      if (isLocal) this.#reports.receiptDue(head);
-      this.#stored(held, head);
-    };
-    if (!head.isDurable) {
-      stored();
-      return;
-    }
-    this.#journal.append(held, encodeHeld(held, arrival), stored, () => {
-      this.#held.remove(held);
-      link.settle(number, 'storage');
-    });
-  }
-
-  /** Acknowledges a copy once the first one is stored, which may still be under way. */
-  #settleOnceSynced(link: Link<Held>, number: number, then?: () => void): void {
-    this.#journal.whenSynced(
-      () => {
-        link.settle(number);
-        then?.();
-      },
-      () => {
-        link.settle(number, 'storage');
-      },
-    );
+    this.#receiving.arrived(link, number, envelope, now);
   }
 
   // What is stored goes on
@@ -272,6 +211,7 @@ export class Custody {
       if (this.#held.isDone(held)) this.#held.finish(held);
       return;
     }
+    this.counters.delivered++;
     const delivery = ++this.#lastDelivery;
     this.#deliveries.set(delivery, held);
     const ageMs = envelope.ageMs + this.#now - at;
@@ -290,6 +230,7 @@ export class Custody {
       else if (held.stream.target !== undefined) this.#reports.tellOrigin(held, outcome.type, outcome.reason);
     }
     if (this.#held.isDone(held)) this.#held.finish(held);
+    else this.#journal.processed(held);
   }
 
   /** Fills the links with what waits. */
@@ -315,11 +256,25 @@ export class Custody {
     this.#parts.effects.push({ type: 'alarm', text: `nothing can be stored any more: ${reason}` });
   }
 
+  /** Refuses new durable messages for this reason; undefined: accepts them again. */
+  refuseNew(reason: string | undefined): void {
+    this.#journal.refuseNew(reason);
+  }
+
+  /** The record of a message cannot be read any more. */
+  #damaged(held: Held): void {
+    const { target } = held.stream;
+    this.counters.dropped++;
+    if (held.isOwn || target === undefined) this.#reports.report(held, 'dropped', 'its record in the store is damaged', target);
+    this.#held.finish(held);
+  }
+
   // What neighbours say
 
   /** A neighbour has stored it. */
   taken(held: Held, peer: string): void {
     this.#outbound.isDirty = true;
+    if (!held.isOwn) this.counters.forwarded++;
     if (held.state === 'gone') return;
     if (held.stream.target === undefined) {
       this.#held.doneFor(held, peer);
@@ -336,6 +291,7 @@ export class Custody {
     this.#sending.at(this.#now + waitMs, () => {
       if (held.state !== 'custody') return;
       held.attempts++;
+      held.lastReason = 'no-receipt';
       held.state = 'queued';
       this.#outbound.enqueue(held, 'retry');
     });
@@ -345,6 +301,7 @@ export class Custody {
   returned(held: Held, peer: string, reason: ReturnReason): void {
     this.#outbound.isDirty = true;
     if (held.state === 'gone') return;
+    held.lastReason = reason;
     const { target } = held.stream;
     const isFinal = reason === 'forged' || reason === 'hops' || reason === 'expired';
     if (target === undefined && isFinal) {
@@ -363,8 +320,22 @@ export class Custody {
 
   /** The link is closed before the neighbour had it. */
   unsent(helds: readonly Held[], peer: string): void {
-    for (const held of helds) if (held.state !== 'gone') this.#sending.again(held, peer);
+    for (const held of helds) {
+      held.lastReason = 'link-closed';
+      if (held.state !== 'gone') this.#sending.again(held, peer);
+    }
     this.#outbound.linkDown(peer);
+  }
+
+  /** What waits for a neighbour: broadcasts, and messages for itself. */
+  waitingFor(id: string): { readonly messages: number; readonly bytes: number } {
+    return this.#outbound.waitingFor(id);
+  }
+
+  /** An operator looks at what waits here for other nodes, or changes it. */
+  handleOutbox(request: number, command: OutboxCommand, links: ReadonlyMap<string, Link<Held>>, now: number): void {
+    this.#now = now;
+    this.#outbox.handle(request, command, { links, now: () => this.#now });
   }
 
   /** Paths have changed, or a link is up. */
@@ -418,12 +389,13 @@ export class Custody {
 
   /** How much is kept, and why nothing can be stored, if so. */
   status(): ReturnType<HeldMessages['status']> & { readonly failure: string | undefined } {
-    return { ...this.#held.status(), failure: this.#journal.failure };
+    return { ...this.#held.status(), failure: this.#journal.refusal };
   }
 
   #expired(held: Held): void {
     const { target } = held.stream;
     const who = target ?? held.waitingFor.join(', ');
+    this.counters.expired++;
     if (held.isOwn || target === undefined) {
       const why = held.state === 'custody' ? 'no receipt came from' : 'it did not reach';
       this.#reports.report(held, 'expired', `${why} ${who} in time`, target ?? held.waitingFor[0]);
@@ -439,20 +411,10 @@ export class Custody {
         const counts = (one: Held): boolean => one.state !== 'gone' && one.waitingFor.includes(peer);
         const oldest = queue.shift('retry', counts) ?? queue.shift('backlog', counts) ?? queue.shift('fresh', counts);
         if (!oldest) break;
+        this.counters.dropped++;
         this.#reports.report(oldest, 'dropped', `too much waits for node ${peer}`, peer);
         this.#held.doneFor(oldest, peer);
       }
     }
-  }
-}
-
-/** The head of an envelope from this neighbour; undefined if the envelope cannot be one. */
-function readHead({ head, seal, payload, hops, ageMs, via }: Envelope, peer: string): Head | undefined {
-  if (head.length > MAX_HEAD_BYTES || seal.length > MAX_SEAL_BYTES || payload.length > MAX_PAYLOAD_BYTES) return undefined;
-  if (!(hops >= 0 && hops < MAX_HOPS && ageMs >= 0) || via.length > MAX_HOPS || via.at(-1) !== peer) return undefined;
-  try {
-    return decodeHead(head);
-  } catch {
-    return undefined;
   }
 }

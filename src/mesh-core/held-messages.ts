@@ -1,7 +1,7 @@
 /** The messages that a node keeps: found by stream and number, counted in quotas and memory, removed when they are done or expired. */
 import type { Held, HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
-import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES } from './limits.ts';
+import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG } from './limits.ts';
 import { streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import type { Outbound } from './outbound.ts';
@@ -14,9 +14,16 @@ export interface CustodyLimits {
   readonly quotaBytes: number;
   /** Bytes of messages in memory: those that are not durable, and copies of those that are. */
   readonly cacheBytes: number;
+  /** Records of the log that are left where they are, even if most of them are done. */
+  readonly shortLog: number;
 }
 
-export const custodyLimits: CustodyLimits = { quotaMessages: QUOTA_MESSAGES, quotaBytes: QUOTA_BYTES, cacheBytes: CACHE_BYTES };
+export const custodyLimits: CustodyLimits = {
+  quotaMessages: QUOTA_MESSAGES,
+  quotaBytes: QUOTA_BYTES,
+  cacheBytes: CACHE_BYTES,
+  shortLog: SHORT_LOG,
+};
 
 /** What identifies a stream. */
 export type StreamName = Pick<Head, 'origin' | 'epoch' | 'target' | 'isDurable'>;
@@ -38,7 +45,9 @@ export class HeldMessages {
   readonly #streams = new Map<string, HeldStream>();
   // Streams that last as long as this node: their numbers go on when all their messages are done.
   readonly #lasting = new Set<string>();
-  readonly #volatile = new Set<Held>();
+  // Messages that are in memory only, by the number that they have instead of one in the log.
+  readonly #volatile = new Map<number, Held>();
+  #lastVolatile = 0;
   // Lists of neighbours, shared by the messages that wait for the same ones.
   readonly #lists = new Map<string, readonly string[]>();
   #earliestExpiry = Infinity;
@@ -77,7 +86,8 @@ export class HeldMessages {
     held.stream.messages.set(held.number, held);
     this.#parts.outbound.count(held);
     if (!held.stream.isDurable) {
-      this.#volatile.add(held);
+      held.record = --this.#lastVolatile;
+      this.#volatile.set(held.record, held);
       this.#volatileBytes += held.bytes;
     }
     if (held.arrival) this.#cachedBytes += held.bytes;
@@ -96,7 +106,7 @@ export class HeldMessages {
     const { stream } = held;
     held.state = 'gone';
     this.#parts.journal.live.delete(held.record);
-    if (this.#volatile.delete(held)) this.#volatileBytes -= held.bytes;
+    if (this.#volatile.delete(held.record)) this.#volatileBytes -= held.bytes;
     stream.messages.delete(held.number);
     if (stream.messages.size === 0 && !this.#lasting.has(stream.key)) this.#streams.delete(stream.key);
     this.#parts.outbound.uncount(held);
@@ -132,7 +142,7 @@ export class HeldMessages {
 
   /** Drops the copy in memory of a message that is on the disk. */
   release(held: Held): void {
-    if (!held.arrival || (held.record === 0 && held.state !== 'gone')) return;
+    if (!held.arrival || (held.record <= 0 && held.state !== 'gone')) return;
     held.arrival = undefined;
     this.#cachedBytes -= held.bytes;
   }
@@ -166,7 +176,24 @@ export class HeldMessages {
 
   *all(): Iterable<Held> {
     yield* this.#parts.journal.live.values();
-    yield* this.#volatile;
+    yield* this.#volatile.values();
+  }
+
+  /** Those behind one with this {@link Held.record}, in the order of {@link all}; 0: all of them. */
+  *after(record: number): Iterable<Held> {
+    if (record >= 0) for (const held of this.#parts.journal.live.values()) if (held.record > record) yield held;
+    for (const held of this.#volatile.values()) if (record >= 0 || held.record < record) yield held;
+  }
+
+  /** The message with this id, if it is kept. */
+  find(id: string): Held | undefined {
+    const dot = id.lastIndexOf('.');
+    return this.#streams.get(id.slice(0, dot))?.messages.get(Number(id.slice(dot + 1)));
+  }
+
+  /** True if it waits for other nodes, and not only for the satellites of this one. */
+  waitsForOthers({ stream: { target }, waitingFor }: Held): boolean {
+    return target === undefined ? waitingFor.length > 0 : target !== this.#parts.id;
   }
 
   /** When {@link expired} has something. */
@@ -181,7 +208,7 @@ export class HeldMessages {
     let earliest = Infinity;
     for (const held of this.all()) {
       if (held.expiresAt > now) earliest = Math.min(earliest, held.expiresAt);
-      else if (held.stream.target === undefined ? held.waitingFor.length > 0 : held.stream.target !== this.#parts.id) expired.push(held);
+      else if (this.waitsForOthers(held)) expired.push(held);
     }
     this.#earliestExpiry = earliest;
     this.#sweepAt = now + Math.max(SWEEP_MS, (this.#parts.journal.live.size + this.#volatile.size) / 1000);

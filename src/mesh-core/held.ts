@@ -4,6 +4,7 @@ import { MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_PEERS } from './limits.ts';
 import { MAX_HEAD_BYTES, decodeHead, sizeOf } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { ID_BYTES, idBytes, idText } from './node-id.ts';
+import type { FailureReason } from './ports.ts';
 import { MAX_SEAL_BYTES } from './seal.ts';
 
 /** The messages of one stream that this node keeps, by number, in the order of their numbers if they are its own. */
@@ -22,11 +23,13 @@ export type HeldState = 'queued' | 'in-flight' | 'custody' | 'gone';
 
 /** See the head of this file. One exists for each waiting message, of which there may be a million, so it is small. */
 export class Held {
-  /** Its number in the log of the store; 0 while it is in memory only. */
+  /** Its number in the log of the store; 0 until it is written; below 0 if it is in memory only, counted down. */
   record = 0;
   state: HeldState = 'queued';
   /** Attempts that failed. */
   attempts = 0;
+  /** Why the last attempt failed. */
+  lastReason: FailureReason | undefined = undefined;
   /** Whether it is a message of the mesh itself, about which nothing is reported. */
   isSystem = false;
   /** The neighbour that was tried last, which is avoided if there is another path. */
@@ -62,8 +65,8 @@ export interface Arrival {
 
 /** What a record of the log says. */
 export type LogEntry =
-  /** The records with these numbers are done. */
-  | { readonly type: 'done'; readonly numbers: readonly number[] }
+  /** The records with these numbers are done; or only the satellites of this node have had their messages. */
+  | { readonly type: 'done' | 'processed'; readonly numbers: readonly number[] }
   | {
       readonly type: 'message';
       readonly head: Head;
@@ -78,11 +81,12 @@ export const SYSTEM_TYPES = 'co2/';
 
 const DONE = 0;
 const MESSAGE = 1;
+const PROCESSED = 2;
 const OWN = 1;
 const LOCAL = 2;
 
-/** Greatest count of numbers in a note of what is done. */
-export const MAX_DONE = 1024;
+/** Greatest count of numbers in a note of what is done or processed. */
+export const MAX_NOTED = 1024;
 
 /** The record of a message. */
 export function encodeHeld({ isOwn, isLocal, waitingFor }: Held, { envelope, at }: Arrival): Buffer {
@@ -95,9 +99,16 @@ export function encodeHeld({ isOwn, isLocal, waitingFor }: Held, { envelope, at 
   return writer.bytes(envelope.head).bytes(envelope.seal).bytes(envelope.payload).end();
 }
 
-/** The record that notes what is done. */
-export function encodeDone(numbers: readonly number[]): Buffer {
-  const writer = new ByteWriter().byte(DONE).varint(numbers.length);
+/** The record of a message again, whose satellites have had it since. */
+export function withoutLocal(record: Buffer): Buffer {
+  const copy = Buffer.from(record);
+  copy[1] = (copy[1] ?? 0) & ~LOCAL;
+  return copy;
+}
+
+/** The record that notes which records are done or processed. */
+export function encodeNote(type: 'done' | 'processed', numbers: readonly number[]): Buffer {
+  const writer = new ByteWriter().byte(type === 'done' ? DONE : PROCESSED).varint(numbers.length);
   for (const number of numbers) writer.varint(number);
   return writer.end();
 }
@@ -105,10 +116,11 @@ export function encodeDone(numbers: readonly number[]): Buffer {
 /** Reads a record. Throws a RelayError INVALID_PARAMS if it is malformed. */
 export function decodeEntry(bytes: Buffer): LogEntry {
   const reader = new ByteReader(bytes, 'a record');
-  if (reader.byte(MESSAGE) === DONE) {
-    const numbers = Array.from({ length: reader.varint(MAX_DONE) }, () => reader.varint());
+  const type = reader.byte(PROCESSED);
+  if (type !== MESSAGE) {
+    const numbers = Array.from({ length: reader.varint(MAX_NOTED) }, () => reader.varint());
     reader.end();
-    return { type: 'done', numbers };
+    return { type: type === DONE ? 'done' : 'processed', numbers };
   }
   const flags = reader.byte(OWN | LOCAL);
   const [at, ageMs, hops] = [reader.varint(), reader.varint(), reader.byte(MAX_HOPS)];

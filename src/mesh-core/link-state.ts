@@ -10,8 +10,10 @@ import type { Crypto, Signer } from './seal.ts';
 export interface Description {
   /** A name for people. */
   readonly nick: string;
-  /** URLs at which it can be reached. */
+  /** URLs at which it can be reached. At most 16 count. */
   readonly addresses: readonly string[];
+  /** The `host_id`s of its server: a message of another node with one of them is not genuine. At most 64 count. */
+  readonly hostIds: readonly string[];
   /** Methods, types of work and versions that it offers, each as one text such as `work:render`. */
   readonly capabilities: readonly string[];
   /** How busy it is, 0 to 100; of equally near nodes the least busy one is chosen. */
@@ -48,6 +50,7 @@ const PUBLIC_KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 const MAX_TEXT_BYTES = 255;
 const MAX_ADDRESSES = 16;
+const MAX_HOST_IDS = 64;
 const MAX_CAPABILITIES = 1024;
 const MAX_COST = 60_000;
 
@@ -58,7 +61,8 @@ export function signState(state: LinkState, signer: Signer, crypto: Crypto): Sig
     .byte(state.isLeaving ? 1 : 0)
     .byte(state.load)
     .text(state.nick);
-  for (const list of [state.addresses, state.capabilities]) {
+  // Clipped, since others refuse all of a link state with longer lists.
+  for (const list of [state.addresses.slice(0, MAX_ADDRESSES), state.hostIds.slice(0, MAX_HOST_IDS), state.capabilities]) {
     writer.varint(list.length);
     for (const text of list) writer.text(text);
   }
@@ -77,13 +81,13 @@ export function readState(bytes: Buffer, crypto: Crypto): SignedState {
   const [epoch, sequence, isLeaving, load] = [reader.varint(), reader.varint(), reader.byte(1) === 1, reader.byte(100)];
   const nick = reader.text(MAX_TEXT_BYTES);
   const texts = (max: number): string[] => Array.from({ length: reader.varint(max) }, () => reader.text(MAX_TEXT_BYTES));
-  const [addresses, capabilities] = [texts(MAX_ADDRESSES), texts(MAX_CAPABILITIES)];
+  const [addresses, hostIds, capabilities] = [texts(MAX_ADDRESSES), texts(MAX_HOST_IDS), texts(MAX_CAPABILITIES)];
   const neighbours = Array.from({ length: reader.varint(MAX_LINKS) }, () => ({
     id: idText(reader.raw(ID_BYTES)),
     cost: reader.varint(MAX_COST),
   }));
   reader.end();
-  return { state: { id, epoch, sequence, isLeaving, load, nick, addresses, capabilities, neighbours }, bytes };
+  return { state: { id, epoch, sequence, isLeaving, load, nick, addresses, hostIds, capabilities, neighbours }, bytes };
 }
 
 /** True if the node with this link state signed it. */

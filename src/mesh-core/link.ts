@@ -21,7 +21,7 @@ const SAMPLES = 8;
 export type LinkState =
   /** Link states are exchanged; no message is sent yet. */
   | { readonly type: 'sync'; readonly until: number }
-  | { readonly type: 'up'; readonly since: number }
+  | { readonly type: 'up' }
   /** Nothing new is sent; what is in flight may still be acknowledged. */
   | { readonly type: 'draining'; readonly until: number; readonly reason: string }
   | { readonly type: 'closed'; readonly reason: string };
@@ -56,12 +56,30 @@ interface InFlight<T> extends Outgoing<T> {
   sentAt: number;
 }
 
+export interface LinkParts<T> {
+  readonly channel: number;
+  readonly peer: ProvenPeer;
+  readonly user: LinkUser<T>;
+  readonly random: () => number;
+  /** Those of the neighbour, which go on over all links to it. */
+  readonly counts: LinkCounts;
+}
+
+/** Messages that the neighbour has stored, that it gave back, and that came from it. */
+export interface LinkCounts {
+  sent: number;
+  returned: number;
+  received: number;
+}
+
 export class Link<T> {
   readonly channel: number;
   readonly peer: ProvenPeer;
   readonly #user: LinkUser<T>;
   readonly #random: () => number;
+  readonly #counts: LinkCounts;
   #state: LinkState;
+  #since: number;
   #heardAt: number;
   #beatAt: number;
   // The clock of the neighbour in its last heartbeat, and when it came.
@@ -90,11 +108,13 @@ export class Link<T> {
   #hasGap = false;
   #lastStates: readonly Buffer[] = [];
 
-  constructor(parts: { channel: number; peer: ProvenPeer; user: LinkUser<T>; random: () => number }, now: number) {
+  constructor(parts: LinkParts<T>, now: number) {
     this.channel = parts.channel;
     this.peer = parts.peer;
     this.#user = parts.user;
     this.#random = parts.random;
+    this.#counts = parts.counts;
+    this.#since = now;
     this.#heardAt = now;
     this.#beatAt = now;
     this.#state = { type: 'sync', until: now + SYNC_MS };
@@ -102,6 +122,26 @@ export class Link<T> {
 
   get state(): LinkState {
     return this.#state;
+  }
+
+  /** When the present state began. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** The round trip in ms; undefined until it is measured. */
+  get measuredRttMs(): number | undefined {
+    return this.#rttMs;
+  }
+
+  /** What is sent and not acknowledged yet. */
+  get inFlight(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#inFlight.length, bytes: this.#inFlightBytes };
+  }
+
+  /** True if this message is among {@link inFlight}. */
+  isInFlight(item: T): boolean {
+    return this.#inFlight.some((one) => one.item === item);
   }
 
   /** The last round trip in ms; a guess until it is measured. */
@@ -180,7 +220,8 @@ export class Link<T> {
   /** The neighbour knows the link states of this node: messages may be sent. */
   synced(now: number): void {
     if (this.#state.type !== 'sync') return;
-    this.#state = { type: 'up', since: now };
+    this.#state = { type: 'up' };
+    this.#since = now;
     this.#user.isUp(this);
   }
 
@@ -213,6 +254,7 @@ export class Link<T> {
   drain(reason: string, now: number, states: readonly Buffer[]): void {
     if (this.#state.type === 'closed') return;
     this.#lastStates = states;
+    this.#since = now;
     this.#state = { type: 'draining', until: now + DRAIN_MS, reason };
     if (this.#inFlight.length === 0) this.#closeWithBye(reason);
   }
@@ -261,6 +303,7 @@ export class Link<T> {
       return;
     }
     this.#received = number;
+    this.#counts.received++;
     // The least one, since a neighbour that was suspended for a moment would make messages old that were not delayed.
     const transitMs = this.#samples.length < 2 ? 0 : Math.floor(Math.min(...this.#samples) / 2);
     const { head, seal, payload, hops, ageMs, via } = envelope;
@@ -279,8 +322,13 @@ export class Link<T> {
         this.#inFlightBytes -= bytes;
         if (isBacklog) this.#inFlightBacklog--;
         const reason = reasons.get(number);
-        if (reason === undefined) this.#user.taken(this, item);
-        else this.#user.returned(this, item, reason);
+        if (reason === undefined) {
+          this.#counts.sent++;
+          this.#user.taken(this, item);
+        } else {
+          this.#counts.returned++;
+          this.#user.returned(this, item, reason);
+        }
       }
     }
     // One gap is reported by every frame behind it; what it asks for is sent once per round trip.

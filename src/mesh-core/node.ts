@@ -9,11 +9,11 @@ import type { CustodyLimits } from './held-messages.ts';
 import type { Held } from './held.ts';
 import { COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
 import { Link, costOf } from './link.ts';
-import type { LinkUser } from './link.ts';
+import type { LinkCounts, LinkUser } from './link.ts';
 import type { Description, LinkState } from './link-state.ts';
 import type { Path } from './paths.ts';
 import type { Envelope } from './message.ts';
-import type { Effect, Frame, NodeEvent, ProvenPeer, ReturnReason } from './ports.ts';
+import type { Effect, Frame, NeighbourStatus, NodeCounters, NodeEvent, ProvenPeer, ReturnReason } from './ports.ts';
 import type { Crypto, Signer } from './seal.ts';
 import { SeenMessages } from './seen.ts';
 import { Topology } from './topology.ts';
@@ -51,6 +51,8 @@ export class MeshNode implements LinkUser<Held> {
   readonly #channels = new Map<number, Link<Held>>();
   /** The link of each neighbour. */
   readonly #links = new Map<string, Link<Held>>();
+  /** What is kept of each neighbour over its links. */
+  readonly #neighbours = new Map<string, { readonly counts: LinkCounts; downSince: number | undefined }>();
   readonly #effects: Effect[] = [];
   #toSpread: { readonly bytes: Buffer; readonly from: Link<Held> | undefined }[] = [];
   #lastChannel = 0;
@@ -98,9 +100,14 @@ export class MeshNode implements LinkUser<Held> {
 
   /** Takes an event and returns what is to be done. */
   handle(event: NodeEvent, now: number): readonly Effect[] {
+    return this.handleAll([event], now);
+  }
+
+  /** Takes events that happened together: what they submit is signed together, and what they cause is sent and written together. */
+  handleAll(events: readonly NodeEvent[], now: number): readonly Effect[] {
     this.#noticeLag(now);
     this.#now = now;
-    this.#take(event);
+    for (const event of events) this.#take(event);
     this.#tick();
     return this.#end();
   }
@@ -120,6 +127,15 @@ export class MeshNode implements LinkUser<Held> {
     return [...this.#topology.states()];
   }
 
+  /** True for a neighbour that is remembered: messages for all wait for it while it is away. */
+  isNeighbour(id: string): boolean {
+    return this.#custody.peers.has(id);
+  }
+
+  get hasNeighbours(): boolean {
+    return this.#custody.peers.size > 0;
+  }
+
   /** The neighbours with a link that is up, with the round trip in ms. */
   links(): ReadonlyMap<string, number> {
     return new Map([...this.#links].filter(([, { state }]) => state.type === 'up').map(([id, { rttMs }]) => [id, rttMs]));
@@ -127,6 +143,24 @@ export class MeshNode implements LinkUser<Held> {
 
   status(): ReturnType<Custody['status']> {
     return this.#custody.status();
+  }
+
+  /** The neighbours that are remembered or have a link. */
+  neighbours(): readonly NeighbourStatus[] {
+    return [...new Set([...this.#custody.peers, ...this.#links.keys()])].map((id) => {
+      const link = this.#links.get(id);
+      const { counts = { sent: 0, returned: 0, received: 0 }, downSince } = this.#neighbours.get(id) ?? {};
+      const { messages: waitingMessages, bytes: waitingBytes } = this.#custody.waitingFor(id);
+      const { messages: inFlightMessages, bytes: inFlightBytes } = link?.inFlight ?? { messages: 0, bytes: 0 };
+      return {
+        ...{ id, state: !link || link.state.type === 'closed' ? 'down' : link.state.type, since: link?.since ?? downSince },
+        ...{ rttMs: link?.measuredRttMs, waitingMessages, waitingBytes, inFlightMessages, inFlightBytes, ...counts },
+      };
+    });
+  }
+
+  counters(): NodeCounters {
+    return { ...this.#custody.counters };
   }
 
   #take(event: NodeEvent): void {
@@ -153,6 +187,9 @@ export class MeshNode implements LinkUser<Held> {
       case 'write-failed':
         this.#custody.writeFailed(event.batch, event.reason, now);
         return;
+      case 'storage':
+        this.#custody.refuseNew(event.refusal);
+        return;
       case 'read':
         this.#custody.read(event.request, event.values, now);
         return;
@@ -168,9 +205,16 @@ export class MeshNode implements LinkUser<Held> {
       case 'remove-address':
         this.#dialers.delete(event.address);
         return;
+      case 'outbox': {
+        const { request, command } = event;
+        if (command.type === 'retry') for (const dialer of this.#dialers.values()) dialer.hurry(now);
+        this.#custody.handleOutbox(request, command, this.#links, now);
+        return;
+      }
       case 'forget-peer':
         this.#links.get(event.id)?.close('the neighbour is forgotten');
         this.#custody.forgetPeer(event.id);
+        this.#neighbours.delete(event.id);
         return;
       case 'leave':
         this.#leave();
@@ -195,11 +239,18 @@ export class MeshNode implements LinkUser<Held> {
       return;
     }
     const earlier = this.#links.get(peer.id);
-    const link = new Link({ channel, peer, user: this, random: this.#parts.random }, this.#now);
+    const { counts } = this.#neighbourOf(peer.id);
+    const link = new Link({ channel, peer, user: this, random: this.#parts.random, counts }, this.#now);
     this.#links.set(peer.id, link);
     this.#channels.set(channel, link);
     earlier?.close('a newer connection replaces it');
     for (const one of this.#dialers.values()) if (one === dialer || one.lastPeer === peer.id) one.linked(peer.id, this.#now);
+  }
+
+  #neighbourOf(id: string): { readonly counts: LinkCounts; downSince: number | undefined } {
+    let neighbour = this.#neighbours.get(id);
+    if (!neighbour) this.#neighbours.set(id, (neighbour = { counts: { sent: 0, returned: 0, received: 0 }, downSince: undefined }));
+    return neighbour;
   }
 
   /** Why a proven channel is not used. */
@@ -318,6 +369,8 @@ export class MeshNode implements LinkUser<Held> {
     // It may have been replaced by another one.
     if (this.#links.get(id) !== link) return;
     this.#links.delete(id);
+    if (this.#custody.peers.has(id)) this.#neighbourOf(id).downSince = this.#now;
+    else this.#neighbours.delete(id);
     this.#effects.push({ type: 'link', peer: id, state: 'down', reason });
     this.#topology.linkDown(id, this.#now);
     this.#custody.pathsChanged();

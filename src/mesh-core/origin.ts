@@ -103,7 +103,7 @@ export class Origin {
     if (!(ttlMs >= 1 && ttlMs <= MAX_TTL_MS)) return ['invalid', `a life of ${ttlMs} ms is not between 1 ms and a week`];
     const isLong = [hostId, ref, contentType].some((text) => Buffer.byteLength(text) > MAX_TEXT_BYTES);
     if (isLong) return ['invalid', `host_id, ref or content type is longer than ${MAX_TEXT_BYTES} bytes`];
-    if (isDurable && journal.failure !== undefined) return ['storage', `nothing can be stored: ${journal.failure}`];
+    if (isDurable && journal.refusal !== undefined) return ['storage', `nothing can be stored: ${journal.refusal}`];
     if (target.type === 'node' && held.isOverQuota('node', target.id)) return ['quota', `too much waits for node ${target.id}`];
     if (!isDurable && held.isMemoryFull) return ['quota', 'memory is full of messages that wait; send durable ones, or try again later'];
     return undefined;

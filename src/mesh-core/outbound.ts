@@ -9,7 +9,7 @@ import type { Topology } from './topology.ts';
 /** A message that is to be sent, and what it was taken from. */
 export interface Picked {
   readonly held: Held;
-  readonly isBacklog: boolean;
+  readonly part: Part;
 }
 
 // Of ten messages two come from the backlog, if fresh ones could fill the link.
@@ -40,6 +40,15 @@ export class Outbound {
     let queue = queues.get(id);
     if (!queue) queues.set(id, (queue = new SendQueue()));
     return queue;
+  }
+
+  /** Messages and bytes that wait for this node: broadcasts if it is a neighbour, and messages for itself. */
+  waitingFor(id: string): { readonly messages: number; readonly bytes: number } {
+    const [broadcasts, others] = [this.#peers.get(id), this.#nodes.get(id)];
+    return {
+      messages: (broadcasts?.messages ?? 0) + (others?.messages ?? 0),
+      bytes: (broadcasts?.bytes ?? 0) + (others?.bytes ?? 0),
+    };
   }
 
   /** Counts a message in the quotas of those that it waits for. */
@@ -83,7 +92,7 @@ export class Outbound {
           isAny = true;
           count++;
           bytes -= held.bytes;
-          picks.push({ held, isBacklog: part === 'backlog' });
+          picks.push({ held, part });
         }
       }
       return count;

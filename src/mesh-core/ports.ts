@@ -52,6 +52,8 @@ export type NodeEvent =
   /** The batch is on the disk, synced if that was asked for. `numbers` are those of the records that it appended. */
   | { readonly type: 'written'; readonly batch: number; readonly numbers: readonly number[] }
   | { readonly type: 'write-failed'; readonly batch: number; readonly reason: string }
+  /** New durable messages are refused from now on, for this reason; undefined: they are accepted again. What was accepted is written. */
+  | { readonly type: 'storage'; readonly refusal: string | undefined }
   /** The records that the effect `read` asked for; undefined for one that is damaged or gone. */
   | { readonly type: 'read'; readonly request: number; readonly values: readonly (Buffer | undefined)[] }
   /** The satellites have had a message that the effect `deliver` brought. */
@@ -60,6 +62,8 @@ export type NodeEvent =
   /** A configured address to which a link is kept. */
   | { readonly type: 'add-address'; readonly address: string }
   | { readonly type: 'remove-address'; readonly address: string }
+  /** An operator looks at what waits here for other nodes, or changes it; answered by an effect of the same type. */
+  | { readonly type: 'outbox'; readonly request: number; readonly command: OutboxCommand }
   /** A neighbour is no longer one: nothing waits for it any more. */
   | { readonly type: 'forget-peer'; readonly id: string }
   | { readonly type: 'leave' }
@@ -113,15 +117,110 @@ export type Effect =
       readonly reason: string;
       readonly node: string | undefined;
     }
+  | { readonly type: 'outbox'; readonly request: number; readonly answer: OutboxAnswer }
   | { readonly type: 'link'; readonly peer: string; readonly state: 'up' | 'down'; readonly reason: string }
   /** Something that an operator must know. */
   | { readonly type: 'alarm'; readonly text: string };
+
+/** What an operator wants of the messages that wait here for other nodes. */
+export type OutboxCommand =
+  /** Answered by `list`: those behind the position `after`, at most `limit` (1 to 100), and only those for `node` if it is given. */
+  | { readonly type: 'list'; readonly after?: number | undefined; readonly limit: number; readonly node?: string | undefined }
+  /** Answered by `message`. */
+  | { readonly type: 'show'; readonly id: string }
+  /** Tries it at once, and connects at once where this node is waiting to connect. Answered by `done`. */
+  | { readonly type: 'retry'; readonly id: string }
+  /** Gives it up here; its origin is told that it was dropped. What another node has taken over may still arrive. Answered by `done`. */
+  | { readonly type: 'drop'; readonly id: string; readonly reason: string };
+
+export type OutboxAnswer =
+  | { readonly type: 'list'; readonly entries: readonly OutboxEntry[]; readonly hasMore: boolean }
+  /** `payload` is undefined if its record is damaged. */
+  | { readonly type: 'message'; readonly entry: OutboxEntry; readonly payload: Buffer | undefined }
+  | { readonly type: 'done' }
+  /** No message with this id waits here. */
+  | { readonly type: 'unknown' };
+
+/** A message that waits here for other nodes. */
+export interface OutboxEntry {
+  /** Where it stands in the list. */
+  readonly position: number;
+  readonly id: string;
+  /** Id of the node that sent it. */
+  readonly origin: string;
+  /** Id of the node that it is for; undefined for all nodes. */
+  readonly target: string | undefined;
+  /** The neighbours that have not got a broadcast yet; otherwise the target. */
+  readonly waitingFor: readonly string[];
+  /**
+   * `waiting`: there is no path or link. `queued`: it is sent when its turn comes, or again after a delay. `in-flight`: a neighbour has not
+   * acknowledged it yet. `custody`: a neighbour has it, and this node, its origin, keeps it until its target confirms it.
+   */
+  readonly state: 'waiting' | 'queued' | 'in-flight' | 'custody';
+  readonly isDurable: boolean;
+  /** Bytes of payload, head and seal. */
+  readonly bytes: number;
+  /** ms until it expires. */
+  readonly ttlLeftMs: number;
+  /** Attempts that failed, and why the last one did, as a text for people. */
+  readonly attempts: number;
+  readonly lastReason: string | undefined;
+  /** The neighbour that was tried last; only of messages for one node. */
+  readonly lastHop: string | undefined;
+  /** What its head says; undefined if its record is damaged. */
+  readonly head: Head | undefined;
+  /** ms since it was sent; undefined if its record is damaged. */
+  readonly ageMs: number | undefined;
+}
+
+/** A neighbour that is remembered or has a link. Counts are since the start of this node. */
+export interface NeighbourStatus {
+  readonly id: string;
+  readonly state: 'down' | 'sync' | 'up' | 'draining';
+  /** When that began, in the time of the node; undefined if there was no link since its start. */
+  readonly since: number | undefined;
+  /** The round trip; undefined if it was not measured yet. */
+  readonly rttMs: number | undefined;
+  /** Broadcasts that it has not got yet, and messages for itself. */
+  readonly waitingMessages: number;
+  readonly waitingBytes: number;
+  /** Messages that were sent to it and are not acknowledged yet. */
+  readonly inFlightMessages: number;
+  readonly inFlightBytes: number;
+  /** Messages that it has stored, that it gave back, and that came from it. */
+  readonly sent: number;
+  readonly returned: number;
+  readonly received: number;
+}
+
+/** What a node has counted since its start. Messages of the mesh itself, such as receipts, are not in the first two. */
+export interface NodeCounters {
+  /** Messages of this node that were accepted. */
+  readonly accepted: number;
+  /** Messages that were given to the satellites of this node. */
+  readonly delivered: number;
+  /** Messages of other nodes that a neighbour took over. */
+  readonly forwarded: number;
+  /** Messages that arrived again. */
+  readonly duplicates: number;
+  /** Messages that waited here for others too long, or came too late. */
+  readonly expired: number;
+  /** Messages that were given up: too much waited, or an operator wanted it. */
+  readonly dropped: number;
+  /** Messages that were not what their origin had signed. */
+  readonly forged: number;
+  /** Messages that were sent again, since they were given back, or not acknowledged or confirmed in time. */
+  readonly repeated: number;
+}
 
 /** Why a submission was not accepted. */
 export type RefusalReason = 'invalid' | 'quota' | 'no-candidate' | 'storage' | 'generation';
 
 /** Why a neighbour gives a message back. `forged` and `hops` are final for this copy; the others are tried again. */
 export type ReturnReason = 'no-route' | 'quota' | 'storage' | 'gaps' | 'hops' | 'forged' | 'expired';
+
+/** Why an attempt to send a message failed. */
+export type FailureReason = ReturnReason | 'link-closed' | 'no-receipt';
 
 /** What a node has received on a channel. */
 export interface Ack {

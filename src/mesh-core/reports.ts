@@ -3,12 +3,14 @@ import { RelayError } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
 import type { Held } from './held.ts';
-import { streamKey } from './message.ts';
+import { HASH_BYTES, streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 import type { Origin } from './origin.ts';
 import type { DeliveryStatus, Effect } from './ports.ts';
+import type { Crypto } from './seal.ts';
 import type { SeenMessages } from './seen.ts';
+import type { Sending } from './sending.ts';
 
 export interface ReportsParts {
   readonly id: string;
@@ -16,12 +18,15 @@ export interface ReportsParts {
   readonly seen: SeenMessages;
   readonly held: HeldMessages;
   readonly origin: Origin;
+  readonly sending: Sending;
+  readonly crypto: Crypto;
 }
 
 const RECEIPT = 'co2/receipt';
 const OUTCOME = 'co2/outcome';
 const STATUSES: readonly DeliveryStatus[] = ['delivered', 'expired', 'rejected', 'dead-letter', 'dropped'];
 const MAX_REASON_BYTES = 200;
+const NO_PROOF = Buffer.alloc(0);
 
 /** See the head of this file. */
 export class Reports {
@@ -47,10 +52,20 @@ export class Reports {
   }
 
   /** The satellites of this node did not take a message of another node. */
-  tellOrigin({ stream: { key }, id }: Held, status: DeliveryStatus, text: string): void {
+  tellOrigin(held: Held, status: DeliveryStatus, reason: string): void {
+    this.#tellOrigin(held, status, reason, NO_PROOF);
+  }
+
+  /** This node gives up a message on its way from another node to a third. `head` are the bytes of its head. */
+  tellOriginDropped(held: Held, reason: string, head: Buffer): void {
+    this.#tellOrigin(held, 'dropped', reason, this.#parts.crypto.hash(head));
+  }
+
+  #tellOrigin({ stream: { key }, id, isSystem }: Held, status: DeliveryStatus, text: string, proof: Buffer): void {
+    if (isSystem) return;
     const [origin = ''] = key.split('.');
-    const reason = Buffer.from(text).subarray(0, MAX_REASON_BYTES).toString();
-    const payload = new ByteWriter().byte(STATUSES.indexOf(status)).text(reason).end();
+    const reason = shortened(text);
+    const payload = new ByteWriter().byte(STATUSES.indexOf(status)).text(reason).bytes(proof).end();
     this.#parts.origin.submitSystem(origin, OUTCOME, payload, true, id);
   }
 
@@ -90,9 +105,32 @@ export class Reports {
     const reader = new ByteReader(payload, 'a report');
     const status = STATUSES[reader.byte(STATUSES.length - 1)] ?? 'rejected';
     const reason = reader.text(MAX_REASON_BYTES);
+    const proof = reader.bytes(HASH_BYTES);
     reader.end();
-    // Only the node that a message was for may say so.
-    if (!ref.startsWith(`${this.#parts.id}.`) || !ref.includes(`.u:${origin}.`)) return;
-    this.#parts.effects.push({ type: 'outcome', id: ref, status, reason, node: origin });
+    if (!ref.startsWith(`${this.#parts.id}.`)) return;
+    if (ref.includes(`.u:${origin}.`)) this.#parts.effects.push({ type: 'outcome', id: ref, status, reason, node: origin });
+    else if (status === 'dropped') this.#droppedOnItsWay(ref, reason, proof, origin);
   }
+
+  /** A node between says that it has dropped a message of this node. It is believed if it has had the message. */
+  #droppedOnItsWay(id: string, reason: string, proof: Buffer, node: string): void {
+    const { held: messages, sending, crypto } = this.#parts;
+    const held = messages.find(id);
+    if (!held?.isOwn) return;
+    const settle = (): void => {
+      const head = held.arrival?.envelope.head;
+      if (held.state === 'gone' || !head || !crypto.hash(head).equals(proof)) return;
+      messages.finish(held);
+      this.report(held, 'dropped', reason, node);
+    };
+    if (held.arrival) settle();
+    else sending.read([held], settle);
+  }
+}
+
+/** The beginning of a text, as long as a report may have it. */
+function shortened(text: string): string {
+  let short = text;
+  while (Buffer.byteLength(short) > MAX_REASON_BYTES) short = short.slice(0, Math.min(short.length - 1, MAX_REASON_BYTES));
+  return short;
 }

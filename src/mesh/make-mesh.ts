@@ -5,11 +5,14 @@ import type { Clock, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { MAX_TRUST_BYTES, OwnNode, Trust, readClusterSecret } from '../identity/identity.ts';
 import type { IdentityOptions } from '../identity/identity.ts';
-import type { HttpLinkTransport, LinkEvent, LinkOptions, LinkTransport, Resolve, ServerAddress } from '../links/links.ts';
+import type { HttpLimits, HttpLinkTransport, LinkEvent, LinkOptions, LinkTransport, Resolve, ServerAddress } from '../links/links.ts';
 import { hostPort } from '../message/message.ts';
 import type { Identity } from '../message/message.ts';
 import { StateFile, countStart } from '../state/state.ts';
 import type { StateDirectory } from '../state/state.ts';
+import type { Store } from '../store/store.ts';
+import { DialledPeer } from './dialled-peer.ts';
+import { MeshHost } from './mesh-host.ts';
 import { Mesh } from './mesh.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
 import type { PeerEvent } from './peer-events.ts';
@@ -30,8 +33,10 @@ export interface MakeMeshParts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** What the mesh keeps durably. */
+  readonly store: Store;
   /** Reaches a peer over HTTP. */
-  readonly byHttp: (peer: ServerAddress) => HttpLinkTransport;
+  readonly byHttp: (peer: ServerAddress, limits?: HttpLimits) => HttpLinkTransport;
   /** Reaches a peer by other means, or instead of HTTP in a test; undefined: by {@link byHttp}. */
   readonly otherwise: (peer: ServerAddress, options: PeerOptions) => LinkTransport | undefined;
   /** False in a test in memory: nothing is stored, and peers are trusted by their addresses. */
@@ -42,8 +47,12 @@ export interface MakeMeshParts {
 export interface OwnMesh {
   readonly mesh: Mesh;
   readonly peering: Peering;
+  /** The node of the mesh; undefined in a test in memory. */
+  readonly host: MeshHost | undefined;
   /** Counts this start, reads what earlier ones stored, and starts the links. */
   start(self: Identity, scheme: 'http' | 'https'): Promise<void>;
+  /** Says goodbye to the nodes of the mesh, while this relay still answers them. */
+  leave(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -58,8 +67,8 @@ export function checkTrust(options: TrustOptions): string | undefined {
 }
 
 /** Makes them. Throws a RelayError CONFIG_INVALID or STATE_DIRECTORY for a cluster secret or a key that cannot be used. */
-export function makeMesh({ state, date, byHttp, otherwise, isReal, ...parts }: MakeMeshParts): OwnMesh {
-  const { options, logs, events, clock } = parts;
+export function makeMesh({ state, store, date, byHttp, otherwise, isReal, ...parts }: MakeMeshParts): OwnMesh {
+  const { options, logs, events, clock, random } = parts;
   checkTrust(options);
   const log = logs('mesh');
   const node = new OwnNode({ seed: state.nodeSeed, options });
@@ -77,22 +86,33 @@ export function makeMesh({ state, date, byHttp, otherwise, isReal, ...parts }: M
     if (other !== undefined || own.classic === true) return other ?? byHttp(peer);
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
-  const mesh: Mesh = new Mesh({ ...parts, transport, peering: isReal ? peering : undefined });
+  const signer = { publicKey: node.key.pub, sign: node.key.sign };
+  const host = isReal ? new MeshHost({ id: node.id, signer, store, clock, date, random, events, log }) : undefined;
+  const dialled = (peer: ServerAddress, proven: ProvenTransport): DialledPeer => {
+    const connect = (limits: HttpLimits): HttpLinkTransport => byHttp(peer, limits);
+    return new DialledPeer({ name: peer.name, transport: proven, connect, timeoutMs: options.peerTimeoutMs });
+  };
+  const mesh: Mesh = new Mesh({ ...parts, transport, ...(host && { peering, host, dialled }) });
   return {
-    ...{ mesh, peering },
+    ...{ mesh, peering, host },
     start: async ({ hostId, address, port }, scheme) => {
       // Counted and synced before anything is sent, so that no two starts are mistaken for each other.
       if (isReal) node.begin(await countStart(state.path));
-      node.describe({ addrs: [`${scheme}://${hostPort(address, port)}`], hostIds: [hostId] });
+      const addrs = [`${scheme}://${hostPort(address, port)}`];
+      node.describe({ addrs, hostIds: [hostId] });
       const damage = await trust.load();
       if (damage !== undefined) log.error(`trust.json is damaged: ${damage}`);
       for (const link of trust.links) mesh.add(link);
       trust.keepPins((name) => mesh.names.includes(name));
+      await host?.start({ epoch: node.epoch, nick: node.nick, addresses: addrs, hostId });
       await mesh.start(hostId);
+    },
+    leave: async () => {
+      await host?.stop(options.drainMs);
     },
     stop: async () => {
       peering.stop();
-      await mesh.stop();
+      await Promise.all([host?.stop(options.drainMs), mesh.stop()]);
     },
   };
 }

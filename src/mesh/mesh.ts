@@ -9,6 +9,8 @@ import type { Message } from '../message/message.ts';
 import { addressAndPort } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
+import type { NeighbourStatus } from '../mesh-core/mesh-core.ts';
+import type { Dialled, MeshHost, MeshNodeStatus } from './mesh-host.ts';
 import type { Peering } from './peering.ts';
 import { ProvenTransport } from './proven-transport.ts';
 import type { PeerProof } from './proven-transport.ts';
@@ -19,6 +21,7 @@ export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
+export { MeshHost } from './mesh-host.ts';
 export type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshParts {
@@ -31,7 +34,11 @@ export interface MeshParts {
   readonly resolve: Resolve;
   readonly transport: (peer: ServerAddress, options: PeerOptions) => LinkTransport;
   /** What relays prove of themselves. Undefined: every peer is trusted by its address. */
-  readonly peering?: Pick<Peering, 'isPinned' | 'acceptsClassic'> | undefined;
+  readonly peering?: Pick<Peering, 'isPinned' | 'pinOf' | 'acceptsClassic'> | undefined;
+  /** The node of the mesh, by which peers get their messages that speak it. Undefined: all peers get dicts by `notify`. */
+  readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links' | 'status'> | undefined;
+  /** How {@link host} dials a peer. */
+  readonly dialled?: ((peer: ServerAddress, transport: ProvenTransport) => Dialled) | undefined;
 }
 
 // A name is looked up again after this time, the usual lifetime of a DNS record that is meant to change.
@@ -54,6 +61,8 @@ export interface PeerStatus extends Omit<LinkStatus, 'state'> {
   readonly proof: PeerProof;
   /** Why it may act as a peer: by its key, or by its address; `none` while it has proved nothing and its address is not enough. */
   readonly trust: 'key' | 'address' | 'none';
+  /** The round trip of its link in the mesh, in ms; undefined if it has none that is up. */
+  readonly rttMs: number | undefined;
 }
 
 /** How the link stands with its peer. `one-way`: dicts of the peer arrive here, but it has never answered. */
@@ -63,6 +72,8 @@ export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
   /** Dicts that were not forwarded because they had reached the hop limit. */
   readonly hopLimited: number;
+  /** The node of the mesh; undefined if this relay has none. */
+  readonly node: MeshNodeStatus | undefined;
 }
 
 interface Peer {
@@ -98,6 +109,7 @@ export class Mesh {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
     this.#peers = distinct(parts.options.peers).map((peer) => this.#peer(peer));
+    for (const peer of this.#peers) this.#dial(peer);
     this.#listed = new Set(this.#peers.map(({ address }) => address.name));
   }
 
@@ -123,7 +135,21 @@ export class Mesh {
     if (this.#peers.some(({ options }) => options.url === url)) return;
     const peer = this.#peer({ url });
     this.#peers.push(peer);
+    this.#dial(peer);
     if (this.#hostId !== undefined) this.#startPings(peer);
+  }
+
+  #dial({ address, transport }: Peer): void {
+    const { host, dialled } = this.#parts;
+    if (host && dialled && transport instanceof ProvenTransport) host.addAddress(address.name, dialled(address, transport));
+  }
+
+  /** The node at the other end, if dicts for it go through the mesh: from the first link on, also while it is away. */
+  #meshNode({ address, transport }: Peer): string | undefined {
+    const { host, peering } = this.#parts;
+    if (!host || !(transport instanceof ProvenTransport)) return undefined;
+    const node = transport.proof.node === '' ? peering?.pinOf(address.name) : transport.proof.node;
+    return node !== undefined && host.isNeighbour(node) ? node : undefined;
   }
 
   #startPings({ link }: Peer): void {
@@ -180,7 +206,7 @@ export class Mesh {
       if (peer.transport instanceof ProvenTransport) peer.transport.renew();
       if (this.#isListed(peer.address.name)) continue;
       this.#peers.splice(this.#peers.indexOf(peer), 1);
-      await peer.link.abandon();
+      await Promise.all([peer.link.abandon(), this.#parts.host?.removeAddress(peer.address.name)]);
     }
   }
 
@@ -207,7 +233,7 @@ export class Mesh {
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
-  /** Forwards the message to every peer that it has not passed; returns their number. */
+  /** Forwards the message to every peer that it has not passed and that does not get it through the mesh; returns their number. */
   forward(message: Message): number {
     if (this.#peers.length === 0 || this.#hostId === undefined) return 0;
     if (message.hopsLeft === 0) {
@@ -215,7 +241,7 @@ export class Mesh {
       this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
-    const targets = this.#unpassed(message);
+    const targets = this.#unpassed(message).filter((peer) => this.#meshNode(peer) === undefined);
     if (targets.length === 0) return 0;
     const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
@@ -226,7 +252,7 @@ export class Mesh {
     return targets.length;
   }
 
-  /** Names of the peers that {@link forward} would reach. */
+  /** Names of the configured peers that the message has not passed. */
   targets(message: Message): readonly string[] {
     return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
   }
@@ -359,17 +385,23 @@ export class Mesh {
   }
 
   status(): MeshStatus {
+    const node = this.#parts.host?.status();
+    const neighbours = new Map(node?.neighbours.map((neighbour) => [neighbour.id, neighbour]));
+    return { peers: this.#peers.map((peer) => this.#peerStatus(peer, neighbours)), hopLimited: this.#hopLimited, node };
+  }
+
+  #peerStatus(peer: Peer, neighbours: ReadonlyMap<string, NeighbourStatus>): PeerStatus {
+    const { address, link, isHeard } = peer;
+    const status = link.status();
+    const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
+    const common = { ...status, peer: address.name, proof: proofOf(peer), trust } as const;
+    const neighbour = neighbours.get(this.#meshNode(peer) ?? '');
+    if (!neighbour) return { ...common, state: isHeard && status.state === 'never reached' ? 'one-way' : status.state, rttMs: undefined };
+    // What waited before the first link of the mesh goes by the link of dicts.
     return {
-      peers: this.#peers.map((peer) => {
-        const { address, link, isHeard } = peer;
-        const { state, ...counters } = link.status();
-        const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
-        return {
-          ...{ peer: address.name, state: isHeard && state === 'never reached' ? 'one-way' : state, ...counters },
-          ...{ proof: proofOf(peer), trust },
-        };
-      }),
-      hopLimited: this.#hopLimited,
+      ...{ ...common, state: neighbour.state === 'up' ? 'up' : status.state, rttMs: neighbour.rttMs },
+      ...{ waiting: status.waiting + neighbour.waitingMessages, bytes: status.bytes + neighbour.waitingBytes },
+      forwarded: status.forwarded + neighbour.sent,
     };
   }
 
@@ -421,7 +453,7 @@ function hasPassed({ transport }: Peer, { hostId, via }: Message): boolean {
   return hostIds.some((own) => own === hostId || via.includes(own));
 }
 
-const NOTHING_PROVEN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [] };
+const NOTHING_PROVEN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [], isMesh: false };
 
 function proofOf({ transport }: Peer): PeerProof {
   return transport instanceof ProvenTransport ? transport.proof : NOTHING_PROVEN;

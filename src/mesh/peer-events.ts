@@ -26,12 +26,17 @@ export type PeerEvent =
   /** A peer, or a caller from an address, failed to prove itself, or may not. */
   | { readonly type: 'peer.refused'; readonly peer: string; readonly node: string; readonly reason: string }
   /** An alarm: two relays use one identity. */
-  | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string });
+  | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string })
+  /** The link of the mesh to a neighbour is up or down. */
+  | { readonly type: 'mesh.link'; readonly node: string; readonly state: 'up' | 'down'; readonly reason: string }
+  /** Something in the mesh that an operator must know. */
+  | { readonly type: 'mesh.alarm'; readonly reason: string };
 
 /** The events that {@link peerLogger} logs. */
 export const PEER_EVENTS = [
   ...(['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending'] as const),
   ...(['peer.approved', 'peer.forgotten', 'peer.refused', 'peer.copied'] as const),
+  ...(['mesh.link', 'mesh.alarm'] as const),
 ] as const satisfies readonly PeerEvent['type'][];
 
 /** Returns the subscriber that logs them; what strangers can cause at will is rate limited. */
@@ -73,6 +78,13 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
         break;
       case 'peer.copied':
         strangers.warn(`ALARM: ${clean(event.reason, 500)} (seen at ${event.peer})`);
+        break;
+      case 'mesh.link':
+        if (event.state === 'up') log.info(`the link to node ${event.node} is up`);
+        else log.info(`the link to node ${event.node} is down: ${clean(event.reason, 300)}`);
+        break;
+      case 'mesh.alarm':
+        strangers.warn(`ALARM: ${clean(event.reason, 500)}`);
     }
   };
 }

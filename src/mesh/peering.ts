@@ -13,6 +13,7 @@ import {
   EXPORTER_BYTES,
   EXPORTER_LABEL,
   HELLO_VERSION,
+  MESH_FLAG,
   isProven,
   knowsSecret,
   nodesIn,
@@ -91,9 +92,14 @@ export class Peering {
     return this.#parts.trust.mode === 'pin' || this.#parts.trust.mode === 'pair';
   }
 
+  /** The node that the relay at this URL has proved to be before; undefined if it has not. */
+  pinOf(url: string): string | undefined {
+    return this.#parts.trust.pinOf(url);
+  }
+
   /** True if the relay at this URL has proved its key before. */
   isPinned(url: string): boolean {
-    return this.#parts.trust.pinOf(url) !== undefined;
+    return this.pinOf(url) !== undefined;
   }
 
   /**
@@ -214,7 +220,7 @@ export class Peering {
       await this.#reach(url, proven);
       const second = { v: HELLO_VERSION, hello: side.nonce, ...proofOnWire(self, 'initiator', agreed.transcript) };
       const answered = await transport.post(serialiseCall('relay.hello', [second]));
-      return this.#finish(url, proven, agreed, answered);
+      return this.#finish(url, proven, agreed.keys, answered);
     } catch (error) {
       if (!RelayError.is(error) || error.code === 'TRANSPORT' || error.code === 'TIMEOUT') throw error;
       this.#refused(url, nodeIn(first), error.message);
@@ -233,7 +239,7 @@ export class Peering {
     await this.#save();
   }
 
-  #finish(url: string, { node }: Proven, { keys }: Agreed, answer: ServerAnswer): Greeting {
+  #finish(url: string, { node, instance }: Proven, keys: SessionKeys, answer: ServerAnswer): Greeting {
     if (answer.kind !== 'value') {
       if (isPassing(answer)) return { kind: 'answer', answer };
       throw new RelayError('FORBIDDEN', `it does not accept our proof (${textOf(answer)})`);
@@ -241,14 +247,23 @@ export class Peering {
     const decided = readAnswer(answer.value, keys);
     if (!decided) throw new RelayError('FORBIDDEN', 'its answer to our proof is not signed by it');
     const { events, node: own } = this.#parts;
-    const { id, hostIds } = node;
+    const { id, hostIds, epoch, flags } = node;
     const nick = clean(node.nick, 64);
     if (decided.copied !== '')
       events.emit({ type: 'peer.copied', node: own.id, nick: own.nick, peer: url, reason: clean(decided.copied, 500) });
     if (decided.answer === 'refused') throw new RelayError('FORBIDDEN', `it refuses this relay: ${clean(decided.reason, 500)}`);
     const reason = clean(decided.reason, 500);
     this.#reportUnlisted(url, decided.answer === 'trusted' ? undefined : { type: 'peer.unlisted', peer: url, node: id, nick, reason });
-    return { kind: 'proven', session: { session: 'proven', keys, node: id, nick, answer: decided.answer, reason, hostIds } };
+    const proof = {
+      session: 'proven',
+      node: id,
+      nick,
+      answer: decided.answer,
+      reason,
+      hostIds,
+      isMesh: flags.includes(MESH_FLAG),
+    } as const;
+    return { kind: 'proven', session: { ...proof, keys, epoch, instance } };
   }
 
   /** Reports that a peer does not trust us, unless that changes soon: of two relays that start together one is reached first. */

@@ -1,4 +1,4 @@
-/** What the rest of the relay sends and receives over the mesh: bytes of a kind, for a node or for all, stored before they are acknowledged. */
+/** What the rest of the relay sends and receives over the mesh: bytes of a kind, for a node or for all. */
 import type { MaybePromise } from '../core/core.ts';
 import type { DeliveryStatus, Head, LinkState, Path, ProcessingOutcome, Target } from '../mesh-core/mesh-core.ts';
 
@@ -55,7 +55,7 @@ export interface MeshPort {
   readonly hasNeighbours: boolean;
   /**
    * Sends a message; resolves to its id once it may be acknowledged. Rejects with a RelayError: INVALID_PARAMS, LIMIT if too much waits,
-   * UNAVAILABLE if nothing can be stored, or NOT_FOUND if no node offers the capability.
+   * UNAVAILABLE if nothing can be stored, or no node offers the capability.
    */
   submit(message: MeshMessage): Promise<string>;
   /** Sets the receiver of a kind of message, before the start. What has none is rejected. */

@@ -1,9 +1,10 @@
 /** Posts calls to a peer in a proven session: says hello first, signs each request, and accepts only answers that the peer has signed. */
-import { RelayError } from '../core/core.ts';
+import { RelayError, clean } from '../core/core.ts';
 import { SESSION_HEADER, isAnswerOf, requestHeader } from '../identity/identity.ts';
 import type { SessionKeys } from '../identity/identity.ts';
 import { isSuccess } from '../links/links.ts';
 import type { HttpAnswer, HttpLinkTransport, LinkTransport, ServerAnswer } from '../links/links.ts';
+import type { Value } from '../values/values.ts';
 
 /** How a peer stands with its identity. */
 export interface PeerProof {
@@ -17,12 +18,18 @@ export interface PeerProof {
   /** Why it does not; empty if it does. */
   readonly reason: string;
   readonly hostIds: readonly string[];
+  /** True if it speaks the mesh: `relay.push` and `relay.pull`. */
+  readonly isMesh: boolean;
 }
 
 /** A session that the peer has accepted. */
 export interface OutgoingSession extends PeerProof {
   readonly session: 'proven';
   readonly keys: SessionKeys;
+  /** The number of the peer's start. */
+  readonly epoch: number;
+  /** Which start of the peer it is. */
+  readonly instance: string;
 }
 
 /** The outcome of a hello. `answer`: the server answered for itself or a proxy, and is to be asked again later. */
@@ -34,7 +41,7 @@ export type Greeting =
 /** Says hello over this transport. Rejects with a RelayError if the peer refuses, or is not the one that it was before. */
 export type Greet = (transport: HttpLinkTransport) => Promise<Greeting>;
 
-const UNKNOWN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [] };
+const UNKNOWN: PeerProof = { session: 'none', node: '', nick: '', answer: '', reason: '', hostIds: [], isMesh: false };
 const CLASSIC: PeerProof = { ...UNKNOWN, session: 'classic' };
 // A session that the server does not know is renewed; a second refusal is a failure.
 const MAX_HELLOS = 2;
@@ -79,6 +86,25 @@ export class ProvenTransport implements LinkTransport {
       if (!needsProof(answer.answer)) return answer.answer;
       throw new RelayError('TRANSPORT', `${this.name}: the answer does not prove that it comes from node ${greeting.session.node}`);
     }
+  }
+
+  /**
+   * Calls a method in this session over another connection. Rejects with a RelayError TRANSPORT, also if the session has ended, the
+   * answer is not proven, or is a fault.
+   */
+  async callIn(session: OutgoingSession, over: HttpLinkTransport, body: Uint8Array, signal: AbortSignal): Promise<Value> {
+    if (this.#proof !== session) throw new RelayError('TRANSPORT', `${this.name}: the session has ended`);
+    const number = ++this.#number;
+    const answer = await over.exchange(body, { [SESSION_HEADER]: requestHeader(session.keys, number, body) }, signal);
+    const { answer: result } = answer;
+    const isProven = isProvenAnswer(answer, session.keys, number);
+    // It was restarted, for instance.
+    if (result.kind === 'fault' && result.code === NOT_AUTHENTICATED && !isProven && this.#proof === session) this.renew();
+    if (result.kind === 'value' && isProven) return result.value;
+    if (result.kind === 'value')
+      throw new RelayError('TRANSPORT', `${this.name}: the answer does not prove that it comes from node ${session.node}`);
+    const text = result.kind === 'fault' ? result.text : result.reason;
+    throw new RelayError('TRANSPORT', `${this.name}: ${clean(text, 300)}`);
   }
 
   /** Says hello unless there is a session; concurrent calls share one hello. */

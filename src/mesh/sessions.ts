@@ -17,8 +17,29 @@ export interface NewSession {
 
 interface Session extends NewSession {
   isPeer: boolean;
-  /** The number of the last request that was accepted. */
-  last: number;
+  /** Recognizes requests that were here before. */
+  readonly requests: SeenRequests;
+}
+
+// Requests of one session may overtake each other: it has a connection for each of a few purposes.
+const WINDOW = 64;
+
+/** The numbers of the requests of a session: one that is far behind the greatest, or was here, is refused. */
+class SeenRequests {
+  #greatest = 0;
+  // Of those in the window behind it.
+  readonly #seen = new Set<number>();
+
+  has(number: number): boolean {
+    return number <= this.#greatest - WINDOW || this.#seen.has(number);
+  }
+
+  add(number: number): void {
+    if (number >= this.#greatest + WINDOW) this.#seen.clear();
+    else for (let at = this.#greatest + 1; at <= number; at++) this.#seen.delete(at - WINDOW);
+    this.#greatest = Math.max(this.#greatest, number);
+    this.#seen.add(number);
+  }
 }
 
 // A mesh has at most 256 links per node; four sessions each leave room for restarts.
@@ -37,7 +58,7 @@ export class Sessions {
   /** Adds a session; a new start of a node replaces all sessions of the one before. */
   add(added: NewSession): void {
     const { node, epoch, instance, keys } = added;
-    const session = { ...added, isPeer: this.#isPeer(added), last: 0 };
+    const session = { ...added, isPeer: this.#isPeer(added), requests: new SeenRequests() };
     const same = [...this.#sessions.values()].filter((one) => one.node === node);
     const current = same.filter((one) => one.epoch === epoch && one.instance === instance);
     const kept = new Set(current.slice(-(MAX_SESSIONS_OF_NODE - 1)));
@@ -54,7 +75,7 @@ export class Sessions {
     const session = claim && this.#sessions.get(claim.session);
     if (!claim || !session) throw ended('it is not known here, for this relay was restarted or the node was forgotten');
     if (!isFromSession(session.keys, claim)) throw ended('the request is not from its holder');
-    if (claim.number <= session.last) throw ended('the request was here before');
+    if (session.requests.has(claim.number)) throw ended('the request was here before');
     return new SessionRequest(session, claim);
   }
 
@@ -86,6 +107,8 @@ export class Sessions {
 /** One request of a session. */
 class SessionRequest implements SessionCall {
   readonly node: string;
+  readonly epoch: number;
+  readonly instance: string;
   readonly isPeer: boolean;
   readonly hostIds: readonly string[];
   #isAccepted = false;
@@ -94,14 +117,14 @@ class SessionRequest implements SessionCall {
     private readonly session: Session,
     private readonly claim: RequestClaim,
   ) {
-    ({ node: this.node, isPeer: this.isPeer, hostIds: this.hostIds } = session);
+    ({ node: this.node, epoch: this.epoch, instance: this.instance, isPeer: this.isPeer, hostIds: this.hostIds } = session);
   }
 
   accept(body: Uint8Array): void {
     const { claim, session } = this;
-    if (claim.number <= session.last) throw ended('the request was here before');
+    if (session.requests.has(claim.number)) throw ended('the request was here before');
     if (!isBodyOf(claim, body)) throw ended('the body is not the one that was sent');
-    session.last = claim.number;
+    session.requests.add(claim.number);
     this.#isAccepted = true;
   }
 

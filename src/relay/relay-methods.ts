@@ -1,12 +1,13 @@
 /** All wire methods of the relay itself, registered with the parts that do the work. */
 import type { Clock, RecentLogs } from '../core/core.ts';
 import type { EventStream } from '../events/events.ts';
-import type { Mesh, Peering } from '../mesh/mesh.ts';
+import type { Mesh, MeshHost, Peering } from '../mesh/mesh.ts';
 import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
 import type { Sendable } from '../values/values.ts';
 import { addBasicMethods } from './methods/basic.ts';
+import { addOutboxMethods } from './methods/outbox.ts';
 import { addPluginMethods } from './methods/plugins.ts';
 import { addProgramMethods } from './methods/programs.ts';
 import type { Properties } from './methods/properties.ts';
@@ -29,6 +30,8 @@ export interface RelayMethodsDependencies {
   readonly satellites: Satellites;
   readonly mesh: Pick<Mesh, 'status' | 'add' | 'contact' | 'dismiss' | 'names'>;
   readonly peering: Peering;
+  /** The node of the mesh; undefined in a test in memory. */
+  readonly host: MeshHost | undefined;
   readonly pluginHost: PluginHost;
   readonly relayPlugins: Pick<RelayPlugins, 'status'>;
   readonly events: Pick<EventStream<RelayEvent>, 'after' | 'subscribe' | 'next'>;
@@ -43,7 +46,7 @@ export interface RelayMethodsDependencies {
 
 /** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
-  const { dispatcher, router, rejections, satellites, mesh, peering, pluginHost, relayPlugins } = dependencies;
+  const { dispatcher, router, rejections, satellites, mesh, peering, host, pluginHost, relayPlugins } = dependencies;
   const { events, logs, properties, clock, reload, work } = dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
@@ -56,7 +59,8 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     relayPlugins: () => relayPlugins.status(),
     work,
   });
-  addPeerMethods(registry, { peering, mesh });
+  addPeerMethods(registry, { peering, mesh, host });
+  addOutboxMethods(registry, host);
   addProgramMethods(registry, pluginHost, dispatcher);
   addPluginMethods(registry, { host: pluginHost, events, logs, clock });
   addWatchMethods(registry, new Watches(events, clock));

@@ -1,9 +1,13 @@
 /** What users see of the mesh: messages reach every node over any path, wait for those that are away, and nothing is lost unsaid. */
+import assert from 'node:assert/strict';
 import test from 'ava';
+import fc from 'fast-check';
 import { openStore, MemoryDisk } from '../../src/store/store.ts';
-import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE } from '../../src/mesh-core/mesh-core.ts';
-import type { CustodyLimits, Effect, NodeEvent, Submission } from '../../src/mesh-core/mesh-core.ts';
+import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE, idOfKey } from '../../src/mesh-core/mesh-core.ts';
+import { ByteWriter } from '../../src/mesh-core/bytes.ts';
+import type { CustodyLimits, Effect, NodeEvent, OutboxAnswer, OutboxCommand, Submission } from '../../src/mesh-core/mesh-core.ts';
 import { randomEdges } from '../simulate/chaos.ts';
+import { VirtualDisk } from '../simulate/disk.ts';
 import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
 import { World } from '../simulate/world.ts';
 import { Random } from '../fuzz/random.ts';
@@ -55,6 +59,21 @@ class Mesh {
     const token = `m${++this.#sent}`;
     const submission = { token, target, payload: Buffer.from(token), isDurable: true, isOrdered: false, hostId: 'h', generation: 0 };
     this.world.event(from, { type: 'submit', submission: { ...submission, contentType: 'dict', ...change }, wallMs: 0 });
+  }
+
+  outbox(index: number, command: OutboxCommand): void {
+    this.event(index, { type: 'outbox', request: 1, command });
+    this.run(20);
+  }
+
+  get answers(): OutboxAnswer[] {
+    return this.all('outbox').map(([, { answer }]) => answer);
+  }
+
+  /** The answer to a command `list`. */
+  list(index: number, command: Omit<OutboxCommand & { readonly type: 'list' }, 'type'>): (OutboxAnswer & { readonly type: 'list' })[] {
+    this.outbox(index, { type: 'list', ...command });
+    return this.answers.slice(-1).filter((answer) => answer.type === 'list');
   }
 
   /** `node payload`, in order. */
@@ -235,6 +254,99 @@ test('a neighbour that is forgotten gets nothing any more', (t) => {
   t.is(mesh.world.places[0]!.node!.status().durable, 0);
 });
 
+test('an operator sees what waits for others, in pages, with its content also after a restart', (t) => {
+  const mesh = new Mesh(3, [[0, 1], [1, 2]]); // prettier-ignore
+  mesh.world.crash(2, true);
+  mesh.run(5000);
+  mesh.send(0, 2, { ttlMs: 600_000, ref: 'a' });
+  mesh.send(0, 'all');
+  mesh.send(1, 2, { isDurable: false });
+  mesh.run(1000);
+  const idOf = (token: string) => mesh.all('accepted').find(([, effect]) => effect.token === token)![1].id;
+  const [m1, m2, m3] = ['m1', 'm2', 'm3'].map(idOf);
+  const [all] = mesh.list(1, { limit: 10 });
+  t.deepEqual(all!.entries.map(({ id, state }) => [id, state]), [[m2, 'waiting'], [m3, 'waiting']]); // prettier-ignore
+  t.like(all!.entries[0], { origin: mesh.id(0), target: undefined, waitingFor: [mesh.id(2)], attempts: 0, isDurable: true });
+  const [first] = mesh.list(1, { limit: 1 });
+  t.deepEqual([first!.entries[0]!.id, first!.hasMore], [m2, true]);
+  const [second] = mesh.list(1, { limit: 1, after: first!.entries[0]!.position });
+  t.deepEqual([second!.entries[0]!.id, second!.hasMore], [m3, false]);
+  t.deepEqual(mesh.list(1, { limit: 10, node: mesh.id(0) })[0]!.entries, []);
+
+  mesh.world.crash(0, true);
+  mesh.world.start(0);
+  mesh.run(9000);
+  const [own] = mesh.list(0, { limit: 10 });
+  t.like(own!.entries[0], { id: m1, target: mesh.id(2), state: 'waiting', head: { contentType: 'dict', ref: 'a', ttlMs: 600_000 } });
+  const { ageMs = 0, ttlLeftMs } = own!.entries[0]!;
+  t.true(Math.abs(ageMs - 10_000) < 500, `${ageMs} ms`);
+  t.is(ageMs + ttlLeftMs, 600_000);
+  mesh.outbox(0, { type: 'show', id: m1! });
+  const shown = mesh.answers.at(-1)!;
+  t.is(shown.type === 'message' ? String(shown.payload) : shown.type, 'm1');
+  mesh.outbox(0, { type: 'show', id: m2! });
+  t.is(mesh.answers.at(-1)!.type, 'unknown', 'node 1 has it');
+});
+
+test('a message that is tried again at the wish of an operator need not wait for the next attempt to connect', (t) => {
+  const mesh = new Mesh(2, [[0, 1]]);
+  mesh.world.crash(1, true);
+  mesh.run(300_000);
+  mesh.send(0, 1);
+  mesh.run(20);
+  mesh.world.start(1);
+  const [entry] = mesh.list(0, { limit: 1 })[0]!.entries;
+  mesh.outbox(0, { type: 'retry', id: entry!.id });
+  t.is(mesh.answers.at(-1)!.type, 'done');
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, ['1 m1']);
+});
+
+test('a message that an operator drops is reported as dropped, by a node on its way to its origin', (t) => {
+  const mesh = new Mesh(4, LINE);
+  mesh.send(0, 3, { ttlMs: 600_000 });
+  mesh.send(1, 3);
+  mesh.world.crash(3, true);
+  mesh.run(1000);
+  const [m1, m2] = [mesh.list(2, { limit: 10 })[0]!.entries, mesh.list(1, { limit: 10 })[0]!.entries].map(
+    (entries, index) => entries.find(({ origin }) => origin === mesh.id(index))!.id,
+  );
+  // A node that has not had the message is not believed.
+  const forged = new ByteWriter().byte(4).text('no').bytes(Buffer.alloc(32)).end();
+  mesh.send(1, 0, { payload: forged, contentType: 'co2/outcome', ref: m1 });
+  mesh.run(1000);
+  t.deepEqual(mesh.outcomes.filter((one) => one.startsWith('0')), []); // prettier-ignore
+  t.is(mesh.list(0, { limit: 10 })[0]!.entries[0]!.state, 'custody');
+
+  mesh.outbox(2, { type: 'drop', id: m1!, reason: 'dropped by an operator' });
+  mesh.outbox(1, { type: 'drop', id: m2!, reason: 'dropped by an operator' });
+  mesh.run(1000);
+  t.deepEqual(mesh.outcomes.filter((one) => one.includes('dropped')).sort(), ['0 dropped 2', '1 dropped 3']);
+  t.is(mesh.all('outcome').find(([index]) => index === 0)![1].reason, 'dropped by an operator');
+  mesh.world.start(3);
+  mesh.run(300_000);
+  t.false(mesh.delivered.includes('3 m1'));
+});
+
+test('a node counts what it did, and what it does for each neighbour', (t) => {
+  const mesh = new Mesh(3, [[0, 1], [1, 2]]); // prettier-ignore
+  mesh.send(0, 2);
+  mesh.send(0, 'all');
+  mesh.run(1000);
+  mesh.world.crash(2, true);
+  mesh.run(5000);
+  mesh.send(0, 'all');
+  mesh.run(1000);
+  const counters = mesh.world.places.map(({ node }) => node?.counters());
+  t.like(counters[0], { accepted: 3, delivered: 0, forwarded: 0, forged: 0, dropped: 0, expired: 0 });
+  // A message for node 2, its receipt, and the first broadcast.
+  t.like(counters[1], { accepted: 0, delivered: 2, forwarded: 3 });
+  const [first, second] = [0, 2].map((index) => mesh.world.places[1]!.node!.neighbours().find(({ id }) => id === mesh.id(index))!);
+  t.like(first, { id: mesh.id(0), state: 'up', waitingMessages: 0, inFlightMessages: 0, sent: 1, received: 3, returned: 0 });
+  t.like(second, { id: mesh.id(2), state: 'down', waitingMessages: 1, rttMs: undefined, sent: 2, received: 1 });
+  t.true(first!.rttMs! > 0 && second!.waitingBytes > 100 && second!.since! > first!.since!);
+});
+
 test('the traffic of an hour ago, sent again, delivers nothing', (t) => {
   const mesh = new Mesh(2, [[0, 1]]);
   const replayed: NodeEvent[] = [];
@@ -289,6 +401,158 @@ test('traffic flows again within 5 s after a silent loss, and within 1 s after a
   }
 });
 
+type Step =
+  | { readonly type: 'submit'; readonly isBroadcast: boolean }
+  | { readonly type: 'drop'; readonly which: number }
+  | { readonly type: 'wait'; readonly ms: number }
+  | { readonly type: 'answer'; readonly isLate: boolean }
+  | { readonly type: 'crash'; readonly kept: number };
+
+/** A node alone with its disk, whose answers come when they are asked for. What it sends waits for a neighbour that never comes. */
+class LoneNode {
+  readonly disk = new VirtualDisk();
+  readonly accepted = new Map<string, string>();
+  /** When each message was done. */
+  readonly doneAt = new Map<string, number>();
+  now = 1000;
+  reads = 0;
+  node!: MeshNode;
+  #pending: (Effect & { readonly type: 'write' | 'read' })[] = [];
+  #unsyncedSince = Infinity;
+  #epoch = 0;
+  #sent = 0;
+  #shown: OutboxAnswer[] = [];
+
+  constructor() {
+    this.disk.write([{ type: 'put', table: PEER_TABLE, key: 'c'.repeat(32), value: Buffer.alloc(0) }]);
+    this.disk.sync();
+    this.start();
+  }
+
+  start(): void {
+    const id = idOfKey(fakeCrypto, fakeSigner(0).publicKey);
+    const description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
+    const parts = { id, epoch: ++this.#epoch, signer: fakeSigner(0), crypto: fakeCrypto, random: () => 0.5, description };
+    this.node = new MeshNode({ ...parts, limits: { shortLog: 16, cacheBytes: 0 } }, this.now);
+    for (const [key] of this.disk.entries(PEER_TABLE)) this.node.restore.peer(key);
+    for (const [key, value] of this.disk.entries(SEEN_TABLE)) this.node.restore.seen(key, value);
+    for (const [number, value] of this.disk.records(MESSAGE_LOG)) this.node.restore.record(number, value);
+    this.#perform(this.node.start(this.now));
+  }
+
+  event(event: NodeEvent): void {
+    this.#perform(this.node.handle(event, this.now));
+  }
+
+  take(step: Step): void {
+    if (step.type === 'submit') this.#submit(step.isBroadcast);
+    else if (step.type === 'drop') {
+      const id = [...this.accepted.keys()][step.which % this.accepted.size];
+      if (id === undefined || this.doneAt.has(id)) return;
+      this.event({ type: 'outbox', request: 1, command: { type: 'drop', id, reason: 'test' } });
+      this.doneAt.set(id, this.now);
+    } else if (step.type === 'wait') this.wait(step.ms);
+    else if (step.type === 'answer') this.answer(step.isLate);
+    else this.crash(step.kept);
+  }
+
+  wait(ms: number): void {
+    this.now += ms;
+    // The system writes everything within 5 s.
+    if (this.now - this.#unsyncedSince >= 5000) this.#sync();
+    this.event({ type: 'tick' });
+  }
+
+  /** The disk answers the oldest write or read; or the newest. */
+  answer(isLate = false): void {
+    const effect = isLate ? this.#pending.pop() : this.#pending.shift();
+    if (!effect) return;
+    if (effect.type === 'read') {
+      this.event({ type: 'read', request: effect.request, values: effect.numbers.map((one) => this.disk.record(MESSAGE_LOG, one)) });
+      return;
+    }
+    const numbers = this.disk.write(effect.operations);
+    this.#unsyncedSince = Math.min(this.#unsyncedSince, this.now);
+    if (effect.durability === 'synced') this.#sync();
+    this.event({ type: 'written', batch: effect.batch, numbers });
+  }
+
+  settle(): void {
+    for (let quiet = 0; quiet < 8; quiet++) {
+      while (this.#pending.length > 0) this.answer();
+      this.wait(1000);
+    }
+  }
+
+  crash(kept: number): void {
+    this.disk.crash(Math.min(kept, this.disk.unsynced));
+    this.#unsyncedSince = Infinity;
+    this.#pending = [];
+    this.start();
+  }
+
+  /** Its payload; undefined if it does not wait here. */
+  show(id: string): string | undefined {
+    this.#shown = [];
+    this.event({ type: 'outbox', request: 2, command: { type: 'show', id } });
+    while (this.#shown.length === 0 && this.#pending.length > 0) this.answer();
+    const [answer] = this.#shown;
+    return answer?.type === 'message' ? String(answer.payload) : undefined;
+  }
+
+  #sync(): void {
+    this.disk.sync();
+    this.#unsyncedSince = Infinity;
+  }
+
+  #submit(isBroadcast: boolean): void {
+    const token = `t${++this.#sent}`;
+    const target = isBroadcast ? ({ type: 'all' } as const) : ({ type: 'node', id: 'a'.repeat(32) } as const);
+    const submission = { token, target, payload: Buffer.from(token), isDurable: true, isOrdered: false, hostId: 'h', generation: 0 };
+    this.event({ type: 'submit', submission: { ...submission, contentType: 'dict' }, wallMs: 0 });
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'read') this.reads++;
+      if (effect.type === 'write' || effect.type === 'read') this.#pending.push(effect);
+      if (effect.type === 'accepted') this.accepted.set(effect.id, effect.token);
+      if (effect.type === 'outbox' && effect.request === 2) this.#shown.push(effect.answer);
+    }
+  }
+}
+
+test('over crashes nothing that was accepted is lost, what was done long ago stays done, and the log stays short', (t) => {
+  t.timeout(120_000);
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 8, arbitrary: fc.record({ type: fc.constant('submit' as const), isBroadcast: fc.boolean() }) },
+    { weight: 8, arbitrary: fc.record({ type: fc.constant('drop' as const), which: fc.nat(50) }) },
+    { weight: 20, arbitrary: fc.record({ type: fc.constant('answer' as const), isLate: fc.boolean() }) },
+    { weight: 5, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(10, 300, 3000) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('crash' as const), kept: fc.nat(5) }) },
+  );
+  let moved = 0;
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 150, maxLength: 400, size: 'max' }), (steps) => {
+      const lone = new LoneNode();
+      for (const one of steps) lone.take(one);
+      moved += lone.reads > 0 ? 1 : 0;
+      lone.settle();
+      lone.crash(0);
+      lone.settle();
+      const waiting = [...lone.accepted].filter(([id]) => !lone.doneAt.has(id));
+      for (const [id, payload] of waiting) assert.equal(lone.show(id), payload, JSON.stringify(steps));
+      const records = lone.disk.records(MESSAGE_LOG).map(([number]) => number);
+      const length = (records.at(-1) ?? 0) - (records[0] ?? 0) + 1;
+      const { durable } = lone.node.status();
+      assert.ok(length <= Math.max(16, 4 * durable) + 8, `${length} records for ${durable} messages`);
+    }),
+    { numRuns: 300 },
+  );
+  t.true(moved > 20, `records were moved in ${moved} runs`);
+  t.log(`records were moved in ${moved} runs`);
+});
+
 test('a node works on the real store: what it accepted is there after a power failure', async (t) => {
   const disk = new MemoryDisk();
   const clock = new VirtualClock();
@@ -296,7 +560,7 @@ test('a node works on the real store: what it accepted is there after a power fa
   const start = async (epoch: number) => {
     const store = await open();
     const signer = fakeSigner(0);
-    const description = { nick: '', addresses: [], capabilities: [], load: 0 };
+    const description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
     const id = new World({ random: new Random(1), nodes: 1, edges: [], onEffect: () => undefined }).places[0]!.id;
     const node = new MeshNode({ id, epoch, signer, crypto: fakeCrypto, random: () => 0.5, description }, 1000);
     for await (const { key } of store.entries(PEER_TABLE)) node.restore.peer(key);

@@ -214,7 +214,7 @@ test('a dialer that fails waits longer each time, and starts from the beginning 
 /** The topology of node 0 in a mesh with these links and costs; each link state is signed by its node. */
 function topologyOf(edges: readonly (readonly [number, number, number])[], more: Partial<Parameters<typeof signState>[0]>[] = []) {
   const ids = Array.from({ length: 8 }, (_, index) => idOfKey(fakeCrypto, fakeSigner(index).publicKey));
-  const description = { nick: '', addresses: [], capabilities: [], load: 0 };
+  const description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
   const topology = new Topology({ id: ids[0]!, epoch: 1, description, signer: fakeSigner(0), crypto: fakeCrypto }, 0);
   const neighboursOf = (index: number) => edges.flatMap(([from, to, cost]) => (from === index ? [{ id: ids[to]!, cost }] : []));
   const accept = (index: number, change = {}, now = 0) => {
@@ -276,6 +276,7 @@ test('link states: newer ones count, a node that leaves is gone at once, forged 
   const state = {
     nick: '',
     addresses: [],
+    hostIds: [],
     capabilities: [],
     load: 0,
     id: ids[1]!,
@@ -294,6 +295,15 @@ test('link states: newer ones count, a node that leaves is gone at once, forged 
   t.is(accept(2, { sequence: 30, isLeaving: true }, 7000), 'new');
   topology.tick(9000);
   t.is(topology.pathTo(ids[2]!), undefined);
+});
+
+test('a link state says what a node is called, where it is, and which host_ids are its own', (t) => {
+  const addresses = ['http://192.168.1.5:2004'];
+  const hostIds = Array.from({ length: 70 }, (_, index) => `1.2.3.4:${index}`);
+  const state = { nick: 'attic', addresses, hostIds, capabilities: ['work:render'], load: 7, id: '', epoch: 9, sequence: 1 };
+  const { bytes } = signState({ ...state, isLeaving: false, neighbours: [] }, fakeSigner(1), fakeCrypto);
+  const id = idOfKey(fakeCrypto, fakeSigner(1).publicKey);
+  t.deepEqual(readState(bytes, fakeCrypto).state, { ...state, id, hostIds: hostIds.slice(0, 64), isLeaving: false, neighbours: [] });
 });
 
 test('a link state that is not refreshed is forgotten', (t) => {

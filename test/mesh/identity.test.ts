@@ -185,23 +185,26 @@ test('a forged, changed or repeated request of a session is refused, and so are 
   t.is(await post(aUrl, body, header), true);
   t.is(await post(aUrl, body, header), 401, 'repeated');
   t.is(await post(aUrl, body, requestHeader(keys, 5, body)), true);
-  t.is(await post(aUrl, body, requestHeader(keys, 4, body)), 401, 'overtaken');
+  t.is(await post(aUrl, body, requestHeader(keys, 4, body)), true, 'overtaken on another connection');
+  t.is(await post(aUrl, body, requestHeader(keys, 4, body)), 401, 'overtaken and repeated');
+  t.is(await post(aUrl, body, requestHeader(keys, 1000, body)), true);
+  t.is(await post(aUrl, body, requestHeader(keys, 936, body)), 401, 'far behind');
   const json = JSON.stringify({ jsonrpc: '2.0', method: 'ping', id: 1 });
   const asJson = {
     body: json,
-    headers: { [SESSION_HEADER]: requestHeader(keys, 6, Buffer.from(json)), 'content-type': 'application/json' },
+    headers: { [SESSION_HEADER]: requestHeader(keys, 1001, Buffer.from(json)), 'content-type': 'application/json' },
   };
   t.is((await request(aUrl, asJson)).status, 401, 'only XML-RPC proves its body');
   t.is(
-    (await request(aUrl, { method: 'GET', path: '/', headers: { [SESSION_HEADER]: requestHeader(keys, 7, Buffer.alloc(0)) } })).status,
+    (await request(aUrl, { method: 'GET', path: '/', headers: { [SESSION_HEADER]: requestHeader(keys, 1002, Buffer.alloc(0)) } })).status,
     401,
   );
   // Its session gives it no rights of a peer, wherever it says that it comes from.
   const claim = notify({ data: 'forged', host_id: 'c@192.0.2.9:2004', co2: { id: 'x.9', hops: 15, age: 0, by: b.hostId, via: [] } });
-  t.is(await post(aUrl, claim, requestHeader(keys, 8, claim)), 403);
+  t.is(await post(aUrl, claim, requestHeader(keys, 1003, claim)), 403);
   t.deepEqual(
     a.received.all.map(({ dict }) => dict.data),
-    ['once', 'once'],
+    ['once', 'once', 'once', 'once'],
   );
 });
 

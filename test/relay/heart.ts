@@ -76,7 +76,7 @@ export function makeHeart(
     targets: () => ['http://192.0.2.9:2004'],
     forward: (message: Message) => forwarded.push(message),
     isPeerAddress: (address: string) => address === '192.0.2.9',
-    status: () => ({ peers: [], hopLimited: 0 }),
+    status: () => ({ peers: [], hopLimited: 0, node: undefined }),
   };
   const events = new EventStream<RelayEvent>({ clock, transient: TRANSIENT_RELAY_EVENTS });
   const satellites = new Satellites({

@@ -142,7 +142,7 @@ export class World {
     const node = new MeshNode(
       {
         ...{ id: place.id, epoch: place.epoch, signer: fakeSigner(index), crypto: fakeCrypto, random: () => random.next() / 2 ** 32 },
-        description: { nick: `n${index}`, addresses: [], capabilities: capabilities?.(index) ?? [], load: 0 },
+        description: { nick: `n${index}`, addresses: [], hostIds: [], capabilities: capabilities?.(index) ?? [], load: 0 },
         ...{ limits, seen: overrides?.seen?.(), topology: this.#topologyOf(index) },
       },
       this.now,

@@ -1,18 +1,20 @@
 /** The methods by which relays prove who they are, and operators decide whom to trust. */
 import { RelayError, clean, serverName } from '../../core/core.ts';
 import { pairingCode } from '../../identity/identity.ts';
-import type { Mesh, Peering } from '../../mesh/mesh.ts';
+import type { Mesh, MeshHost, Peering } from '../../mesh/mesh.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
-import type { MethodRegistry } from '../../rpc/rpc.ts';
+import type { Caller, MethodRegistry } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 
 export interface PeerMethodsParts {
   readonly peering: Peering;
   readonly mesh: Pick<Mesh, 'add' | 'contact' | 'dismiss' | 'names'>;
+  /** Undefined in a test in memory. */
+  readonly host: Pick<MeshHost, 'push' | 'pull' | 'forget'> | undefined;
 }
 
 /** Registers the methods. */
-export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: PeerMethodsParts): void {
+export function addPeerMethods(registry: MethodRegistry, { peering, mesh, host }: PeerMethodsParts): void {
   registry.add({
     name: 'relay.hello',
     access: 'read',
@@ -21,6 +23,7 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: Peer
     signatures: [['struct', 'struct']],
     invoke: (params, caller) => peering.hello(oneStruct('relay.hello', params), caller),
   });
+  addChannelMethods(registry, host);
   registry.add({
     name: 'relay.get_trust',
     access: 'admin',
@@ -63,9 +66,43 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh }: Peer
     invoke: async (params) => {
       const { id, urls } = await peering.forget(textIn('relay.forget', params));
       await mesh.dismiss(urls);
+      host?.forget(id);
       return { node: id, peers: urls };
     },
   });
+}
+
+/** The methods by which neighbours exchange frames. */
+function addChannelMethods(registry: MethodRegistry, host: PeerMethodsParts['host']): void {
+  registry.add({
+    name: 'relay.push',
+    access: 'read',
+    isForAll: true,
+    help: 'Takes frames of the mesh from a neighbour, in the session that relay.hello began: a channel (32 hexadecimal digits, chosen by the caller), the number of this call on the channel, from 1, and the frames. Returns {n, frames} for the caller, {} or {closed: reason}. See docs/mesh.md.',
+    signatures: [['struct', 'string', 'int', 'array']],
+    invoke: (params, caller) => hostOf('relay.push', host).push(params, neighbour('relay.push', caller)),
+  });
+  registry.add({
+    name: 'relay.pull',
+    access: 'read',
+    isForAll: true,
+    help: 'Waits for frames of the mesh on a channel that relay.push has opened, for at most so many ms (25,000). Returns {n, frames}, {} or {closed: reason}.',
+    signatures: [['struct', 'string', 'int']],
+    invoke: (params, caller) => hostOf('relay.pull', host).pull(params, neighbour('relay.pull', caller)),
+  });
+}
+
+function hostOf(method: string, host: PeerMethodsParts['host']): Pick<MeshHost, 'push' | 'pull'> {
+  if (host) return host;
+  throw new RelayError('UNAVAILABLE', `${method}: this relay has no mesh`);
+}
+
+/** The node that calls, which must be a peer. */
+function neighbour(method: string, { session, gone }: Caller): Parameters<MeshHost['push']>[1] {
+  if (session?.isPeer !== true)
+    throw new RelayError('FORBIDDEN', `${method} is for the peers of this relay, in a session that relay.hello began`);
+  const { node: id, epoch, instance } = session;
+  return { peer: { id, epoch, instance }, gone };
 }
 
 async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: string): Promise<Sendable> {

@@ -20,7 +20,7 @@ const EVENTS = [
   ...['inbox.failed', 'inbox.dropped', 'inbox.dead-letter'],
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
   ...['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending', 'peer.approved', 'peer.forgotten', 'peer.refused'],
-  ...['peer.copied', 'work.state'],
+  ...['peer.copied', 'mesh.link', 'mesh.alarm', 'work.state'],
   ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
@@ -152,7 +152,7 @@ function factsOf(event: RelayEvent): Facts {
 }
 
 function isPeerEvent(event: RelayEvent): event is PeerEvent {
-  return event.type.startsWith('peer.');
+  return event.type.startsWith('peer.') || event.type.startsWith('mesh.');
 }
 
 function factsOfPeer(event: PeerEvent): Facts {
@@ -175,6 +175,10 @@ function factsOfPeer(event: PeerEvent): Facts {
       return { subject: `peer ${event.peer}`, state: 'refused', reason: event.reason };
     case 'peer.copied':
       return { subject: `node ${event.node}`, state: 'copied', reason: event.reason };
+    case 'mesh.link':
+      return { subject: `node ${event.node}`, state: `link ${event.state}`, reason: event.reason };
+    case 'mesh.alarm':
+      return { subject: 'the mesh', state: 'alarm', reason: event.reason };
   }
 }
 

@@ -1,0 +1,450 @@
+/**
+ * Runs the machine of this node: turns channels, store, clock and what the relay submits into its events, and carries out its effects.
+ * Everything that is decided is decided in `mesh-core/`.
+ */
+import { RelayError, clean, isPromise, reasonOf } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import { MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
+import type {
+  Description,
+  Effect,
+  Frame,
+  LinkState,
+  NeighbourStatus,
+  NodeCounters,
+  NodeEvent,
+  OutboxAnswer,
+  OutboxCommand,
+  Path,
+  ProcessingOutcome,
+  ProvenPeer,
+  RefusalReason,
+  Signer,
+} from '../mesh-core/mesh-core.ts';
+import type { Sendable, Value } from '../values/values.ts';
+import { DialledChannel, IncomingChannels } from './channels.ts';
+import type { Channel, ChannelCall, ChannelCaller } from './channels.ts';
+import { NodeStore } from './node-store.ts';
+import type { NodeStoreParts } from './node-store.ts';
+import type { PeerEvent } from './peer-events.ts';
+import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
+
+/** What an operator sees of the node. */
+export interface MeshNodeStatus {
+  readonly id: string;
+  readonly neighbours: readonly NeighbourStatus[];
+  readonly counters: NodeCounters;
+  /** Messages that are kept for others or for satellites. */
+  readonly kept: number;
+  /** Why no new durable message is accepted; undefined if it is. */
+  readonly refusal: string | undefined;
+}
+
+/** A relay that may be dialled. */
+export interface Dialled {
+  /** Proves both ends to each other. Rejects with a RelayError; undefined: the other end is no relay of a mesh. */
+  greet(): Promise<Greeted | undefined>;
+  /** Closes its connections. */
+  close(): Promise<void>;
+}
+
+/** A relay that has proved itself. */
+export interface Greeted {
+  readonly peer: ProvenPeer;
+  /** Calls it in this session. */
+  readonly call: ChannelCall;
+}
+
+export interface MeshHostParts extends NodeStoreParts {
+  readonly id: string;
+  readonly signer: Signer;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly events: EventSink<PeerEvent>;
+}
+
+/** What a start of this node is. */
+export interface NodeStart {
+  readonly epoch: number;
+  readonly nick: string;
+  readonly addresses: readonly string[];
+  readonly hostId: string;
+}
+
+interface Waiting {
+  readonly resolve: (id: string) => void;
+  readonly reject: (error: RelayError) => void;
+}
+
+const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNAVAILABLE'>> = {
+  invalid: 'INVALID_PARAMS',
+  generation: 'LIMIT',
+  quota: 'LIMIT',
+  storage: 'UNAVAILABLE',
+  'no-candidate': 'UNAVAILABLE',
+};
+// The machine wants to be called again; a timer of the system may be a little early.
+const MIN_TIMER_MS = 1;
+const MAX_TIMER_MS = 60_000;
+
+/** See the head of this file. */
+export class MeshHost implements MeshPort {
+  readonly id: string;
+  readonly #parts: MeshHostParts;
+  readonly #store: NodeStore;
+  readonly #incoming: IncomingChannels;
+  readonly #channels = new Map<number, Channel>();
+  readonly #addresses = new Map<string, Dialled>();
+  readonly #receivers = new Map<string, MeshReceiver>();
+  readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #outboxes = new Map<number, (answer: OutboxAnswer) => void>();
+  // Submissions of one turn of the event loop are signed together.
+  #submissions: NodeEvent[] = [];
+  #node: MeshNode | undefined;
+  #description: Description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
+  #hostId = '';
+  #lastToken = 0;
+  #wakeAt = Infinity;
+  #cancelTimer: (() => void) | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #events: NodeEvent[] = [];
+  #isPerforming = false;
+  #isStopped = false;
+  #whenDrained: (() => void) | undefined;
+
+  constructor(parts: MeshHostParts) {
+    this.#parts = parts;
+    this.#store = new NodeStore(parts);
+    this.id = parts.id;
+    this.#incoming = new IncomingChannels(parts.clock, {
+      opened: (channel, end, peer) => {
+        this.#channels.set(channel, end);
+        this.#handle([{ type: 'proven', channel, peer }]);
+      },
+      frames: (channel, frames) => {
+        this.#frames(channel, frames);
+      },
+      closed: (channel, reason) => {
+        this.#closed(channel, reason);
+      },
+    });
+  }
+
+  /** Reads what the node kept, and begins to work. */
+  async start({ epoch, nick, addresses, hostId }: NodeStart): Promise<void> {
+    const { signer, random } = this.#parts;
+    await this.#store.begin();
+    this.#hostId = hostId;
+    this.#description = { ...this.#description, nick, addresses, hostIds: [hostId] };
+    const parts = { id: this.id, epoch, signer, crypto: ed25519Crypto, random, description: this.#description };
+    const node = new MeshNode(parts, this.#store.now());
+    await this.#store.restore(node);
+    this.#node = node;
+    this.#perform(node.start(this.#store.now()));
+    this.#handle([...this.#addresses.keys()].map((address) => ({ type: 'add-address', address })));
+  }
+
+  /** Keeps a link to the relay at this address, from now on. */
+  addAddress(address: string, dialled: Dialled): void {
+    if (this.#addresses.has(address)) return;
+    this.#addresses.set(address, dialled);
+    this.#handle([{ type: 'add-address', address }]);
+  }
+
+  async removeAddress(address: string): Promise<void> {
+    const dialled = this.#addresses.get(address);
+    if (!this.#addresses.delete(address)) return;
+    this.#handle([{ type: 'remove-address', address }]);
+    await dialled?.close();
+  }
+
+  /** A node is no longer a neighbour: nothing waits for it any more. */
+  forget(id: string): void {
+    this.#handle([{ type: 'forget-peer', id }]);
+  }
+
+  /** True if messages for all wait for this node while it is away. */
+  isNeighbour(id: string): boolean {
+    return this.#node?.isNeighbour(id) === true;
+  }
+
+  get hasNeighbours(): boolean {
+    return this.#node?.hasNeighbours === true;
+  }
+
+  submit({ target, contentType, payload, isDurable, ...message }: MeshMessage): Promise<string> {
+    if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
+    const token = String(++this.#lastToken);
+    const { isOrdered = false, ttlMs, hostId = this.#hostId, generation = 0, ref } = message;
+    const submission = { token, target, payload, isDurable, isOrdered, ttlMs, hostId, generation, ref, contentType };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(token, { resolve, reject });
+      if (this.#submissions.length === 0)
+        setImmediate(() => {
+          this.#handle(this.#submissions.splice(0));
+        });
+      this.#submissions.push({ type: 'submit', submission, wallMs: this.#parts.date() });
+    });
+  }
+
+  /** Looks at what waits here for other nodes, or changes it. Rejects with a RelayError UNAVAILABLE if the mesh does not run. */
+  outbox(command: OutboxCommand): Promise<OutboxAnswer> {
+    if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
+    const request = ++this.#lastToken;
+    return new Promise((resolve) => {
+      this.#outboxes.set(request, resolve);
+      this.#handle([{ type: 'outbox', request, command }]);
+    });
+  }
+
+  /** The state of the node, its neighbours and its counters since the start; undefined if it does not run. */
+  status(): MeshNodeStatus | undefined {
+    if (!this.#node) return undefined;
+    const { durable, volatile, failure } = this.#node.status();
+    return {
+      id: this.id,
+      neighbours: this.#node.neighbours(),
+      counters: this.#node.counters(),
+      kept: durable + volatile,
+      refusal: failure,
+    };
+  }
+
+  receive(contentType: string, receiver: MeshReceiver): void {
+    this.#receivers.set(contentType, receiver);
+  }
+
+  onOutcome(listener: (outcome: MeshOutcome) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  nodes(): readonly LinkState[] {
+    return this.#node?.nodes() ?? [];
+  }
+
+  path(id: string): Path | undefined {
+    return this.#node?.path(id);
+  }
+
+  links(): ReadonlyMap<string, number> {
+    return this.#node?.links() ?? new Map<string, number>();
+  }
+
+  describe(offer: { readonly capabilities: readonly string[]; readonly load: number }): void {
+    this.#description = { ...this.#description, ...offer };
+    this.#handle([{ type: 'describe', description: this.#description }]);
+  }
+
+  /** Answers `relay.push`. */
+  push(params: readonly Value[], caller: ChannelCaller): Sendable {
+    this.#requireRunning();
+    return this.#incoming.push(params, caller);
+  }
+
+  /** Answers `relay.pull`. */
+  pull(params: readonly Value[], caller: ChannelCaller): Promise<Sendable> {
+    this.#requireRunning();
+    return this.#incoming.pull(params, caller);
+  }
+
+  #requireRunning(): void {
+    if (!this.#node || this.#isStopped) throw notRunning();
+  }
+
+  /** Says goodbye to the neighbours, and lets what is in flight be acknowledged for so long. */
+  async stop(drainMs: number): Promise<void> {
+    if (this.#isStopped || !this.#node) return;
+    if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
+    this.#handle([{ type: 'leave' }]);
+    if (this.#channels.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#parts.clock.after(drainMs, resolve);
+        this.#whenDrained = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    // What is being written is still acknowledged.
+    let writing: Promise<void> | undefined;
+    while (writing !== this.#writing) {
+      writing = this.#writing;
+      await writing;
+    }
+    this.#isStopped = true;
+    this.#cancelTimer?.();
+    for (const channel of this.#channels.values()) channel.close('the relay stops');
+    this.#channels.clear();
+    this.#incoming.stop();
+    for (const { reject } of this.#waiting.values())
+      reject(new RelayError('UNAVAILABLE', 'the relay stopped before the message was stored'));
+    this.#waiting.clear();
+    await Promise.all([...this.#addresses.values()].map((dialled) => dialled.close()));
+  }
+
+  // The machine
+
+  /** Gives events to the machine. Those that its effects cause come after all of these effects. */
+  #handle(events: readonly NodeEvent[]): void {
+    if (!this.#node || this.#isStopped) return;
+    this.#events.push(...events);
+    if (this.#isPerforming) return;
+    this.#isPerforming = true;
+    try {
+      while (this.#events.length > 0) {
+        const disk = this.#store.changed();
+        const events = this.#events.splice(0);
+        this.#perform(this.#node.handleAll(disk ? [disk, ...events] : events, this.#store.now()));
+      }
+    } finally {
+      this.#isPerforming = false;
+    }
+  }
+
+  #frames(channel: number, frames: readonly Frame[]): void {
+    this.#handle(frames.map((frame) => ({ type: 'frame', channel, frame })));
+  }
+
+  #closed(channel: number, reason: string): void {
+    this.#channels.delete(channel);
+    this.#handle([{ type: 'closed', channel, reason }]);
+    this.#drainedIfSo();
+  }
+
+  #drainedIfSo(): void {
+    if (this.#channels.size === 0) this.#whenDrained?.();
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#performOne(effect);
+    const wakeAt = this.#node?.wakeAt ?? Infinity;
+    if (wakeAt >= this.#wakeAt) return;
+    this.#cancelTimer?.();
+    this.#wakeAt = wakeAt;
+    const ms = Math.min(MAX_TIMER_MS, Math.max(MIN_TIMER_MS, Math.ceil(wakeAt - this.#store.now())));
+    this.#cancelTimer = this.#parts.clock.after(ms, () => {
+      this.#wakeAt = Infinity;
+      this.#cancelTimer = undefined;
+      this.#handle([{ type: 'tick' }]);
+    });
+  }
+
+  #performOne(effect: Effect): void {
+    const { events } = this.#parts;
+    switch (effect.type) {
+      case 'dial':
+        void this.#dial(effect.channel, effect.address);
+        return;
+      case 'send':
+        this.#channels.get(effect.channel)?.send(effect.frame);
+        return;
+      case 'close':
+        this.#channels.get(effect.channel)?.close(effect.reason);
+        this.#channels.delete(effect.channel);
+        this.#drainedIfSo();
+        return;
+      case 'write':
+        this.#writing = this.#store.write(effect).then((event) => {
+          this.#handle([event]);
+        });
+        return;
+      case 'read':
+        void this.#store.read(effect).then((event) => {
+          this.#handle([event]);
+        });
+        return;
+      case 'deliver':
+        this.#deliver(effect);
+        return;
+      case 'accepted':
+        this.#take(effect.token)?.resolve(effect.id);
+        return;
+      case 'refused':
+        this.#take(effect.token)?.reject(new RelayError(REFUSALS[effect.reason], effect.text));
+        return;
+      case 'outcome': {
+        const { id, status, reason, node } = effect;
+        for (const listener of this.#listeners) listener({ id, status, reason, node });
+        return;
+      }
+      case 'outbox':
+        this.#outboxes.get(effect.request)?.(effect.answer);
+        this.#outboxes.delete(effect.request);
+        return;
+      case 'link':
+        events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
+        return;
+      case 'alarm':
+        events.emit({ type: 'mesh.alarm', reason: clean(effect.text, 500) });
+    }
+  }
+
+  #take(token: string): Waiting | undefined {
+    const waiting = this.#waiting.get(token);
+    this.#waiting.delete(token);
+    return waiting;
+  }
+
+  async #dial(channel: number, address: string): Promise<void> {
+    const dialled = this.#addresses.get(address);
+    try {
+      // Connecting is a part of the greeting, which has the longer time limit.
+      this.#handle([{ type: 'connected', channel }]);
+      const greeted = await dialled?.greet();
+      if (!greeted) throw new RelayError('TRANSPORT', 'it is not a relay of the mesh');
+      if (this.#isStopped) return;
+      const end = new DialledChannel(channel, greeted.call, {
+        frames: (number, frames) => {
+          this.#frames(number, frames);
+        },
+        closed: (number, reason) => {
+          this.#closed(number, reason);
+        },
+      });
+      this.#channels.set(channel, end);
+      this.#handle([{ type: 'proven', channel, peer: greeted.peer }]);
+    } catch (error) {
+      this.#parts.log.debug(`the link to ${address} cannot be made: ${reasonOf(error)}`);
+      this.#closed(channel, reasonOf(error));
+    }
+  }
+
+  #deliver({ delivery, head, payload, ageMs, via, isRedelivered }: Effect & { readonly type: 'deliver' }): void {
+    const receiver = this.#receivers.get(head.contentType);
+    if (!receiver) {
+      this.#processed(delivery, {
+        type: 'rejected',
+        reason: `this relay does not know messages of the kind ${clean(head.contentType, 60)}`,
+      });
+      return;
+    }
+    const arrival: MeshArrival = { head, payload, ageMs, via, isRedelivered };
+    try {
+      const outcome = receiver(arrival);
+      if (isPromise(outcome))
+        outcome.then(
+          (ended) => {
+            this.#processed(delivery, ended);
+          },
+          (error: unknown) => {
+            this.#processed(delivery, { type: 'rejected', reason: reasonOf(error) });
+          },
+        );
+      else this.#processed(delivery, outcome);
+    } catch (error) {
+      this.#processed(delivery, { type: 'rejected', reason: reasonOf(error) });
+    }
+  }
+
+  #processed(delivery: number, outcome: ProcessingOutcome): void {
+    this.#handle([{ type: 'processed', delivery, outcome }]);
+  }
+}
+
+function notRunning(): RelayError {
+  return new RelayError('UNAVAILABLE', 'the mesh of this relay has not started, or is stopping');
+}

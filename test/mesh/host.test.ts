@@ -1,0 +1,169 @@
+/** The host of a node: messages over real channels and stores, what waits over restarts, and malformed frames. */
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { Random } from '../fuzz/random.ts';
+import type { Envelope, Frame } from '../../src/mesh-core/mesh-core.ts';
+import { frameOnWire, readFrame } from '../../src/mesh/frames.ts';
+import type { MeshMessage } from '../../src/mesh/mesh.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
+import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { refuses, rejects } from '../support/relay-error.ts';
+import { TestNode, startNodes } from '../support/mesh-hosts.ts';
+
+const message = (text: string, more: Partial<MeshMessage> = {}): MeshMessage => ({
+  ...{ target: { type: 'all' }, contentType: 'test', payload: Buffer.from(text), isDurable: true },
+  ...more,
+});
+const textsOf = (node: TestNode): readonly string[] => node.received.all.map(({ payload }) => payload.toString());
+
+test('a message for all crosses a relay that has no link with its origin the other way', async (t) => {
+  const [a, b, c] = (await startNodes(
+    t,
+    ['a', 'b', 'c'],
+    [
+      [0, 1],
+      [2, 1],
+    ],
+  )) as [TestNode, TestNode, TestNode];
+  const id = await a.host.submit(message('hello'));
+  t.true(id.startsWith(`${a.id}.1.b.`));
+  const [arrival] = await c.received.first(1);
+  t.is(arrival?.payload.toString(), 'hello');
+  t.deepEqual(arrival?.via, [a.id, b.id]);
+  t.is(arrival?.head.hostId, 'a@127.0.0.1:1');
+  await b.received.first(1);
+  t.deepEqual(textsOf(a), [], 'its origin does not receive it');
+});
+
+test('a message for a node that is away waits over restarts of both', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
+  await b.stop();
+  await a.host.submit(message('waits', { target: { type: 'node', id: b.id } }));
+  await a.host.submit(message('for all'));
+  await a.stop();
+  await a.start();
+  await b.start();
+  a.dial(b);
+  await b.received.first(2);
+  t.deepEqual([...textsOf(b)].sort(), ['for all', 'waits']);
+  t.is(b.received.all[0]?.isRedelivered, false);
+});
+
+test('the outcome of a message for one node is reported once that node has it', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
+  const outcomes: string[] = [];
+  const reported = new Promise<void>((resolve) => {
+    a.host.onOutcome(({ id, status, node }) => {
+      outcomes.push(`${id} ${status} ${String(node)}`);
+      resolve();
+    });
+  });
+  const id = await a.host.submit(message('x', { target: { type: 'node', id: b.id } }));
+  await reported;
+  t.deepEqual(outcomes, [`${id} delivered ${b.id}`]);
+});
+
+test('a kind that nobody receives is rejected, and the origin hears of it', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
+  const statuses: string[] = [];
+  const rejected = new Promise<string>((resolve) => {
+    a.host.onOutcome(({ status, reason }) => {
+      statuses.push(status);
+      if (status === 'rejected') resolve(reason);
+    });
+  });
+  await a.host.submit(message('x', { target: { type: 'node', id: b.id }, contentType: 'unheard-of' }));
+  t.regex(await rejected, /does not know messages of the kind unheard-of/);
+  t.true(statuses.includes('rejected'));
+});
+
+test('while the disk is almost full, durable messages are refused and others are not', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
+  await a.fillDisk();
+  const error = await rejects(t, a.host.submit(message('x')), 'UNAVAILABLE');
+  t.regex(error.message, /the disk is almost full/);
+  await a.host.submit(message('in memory', { isDurable: false }));
+  await b.received.first(1);
+  t.deepEqual(textsOf(b), ['in memory']);
+});
+
+test('messages that are sent together are signed together and keep their order', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
+  const texts = Array.from({ length: 500 }, (_, index) => String(index));
+  await Promise.all(texts.map((text) => a.host.submit(message(text, { isOrdered: true }))));
+  await b.received.first(500);
+  t.deepEqual(textsOf(b), texts);
+});
+
+test('a node that says goodbye is gone from the others at once', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
+  await b.stop();
+  const { reason } = await a.seen.event('mesh.link', { node: b.id, state: 'down' });
+  t.regex(reason, /the node leaves/);
+  t.true(a.host.nodes().some((node) => node.id === b.id && node.isLeaving));
+});
+
+test('a dialled node that says goodbye tells the one that dialled it', async (t) => {
+  const [a, b] = (await startNodes(t, ['a', 'b'], [[1, 0]])) as [TestNode, TestNode];
+  await b.stop();
+  const { reason } = await a.seen.event('mesh.link', { node: b.id, state: 'down' });
+  t.regex(reason, /the node leaves/);
+});
+
+// Frames on the wire
+
+const ack = { through: 5, next: 7, hasGap: true, returned: [[3, 'quota']], seen: 2, window: 256 } as const;
+
+function overTheWire(t: ExecutionContext, frame: Frame): Frame {
+  const [value] = parseCall(serialiseCall('relay.push', [frameOnWire(frame)])).params;
+  t.truthy(value);
+  return readFrame(value);
+}
+
+function envelopeOf(random: Random): Envelope {
+  const bytes = (max: number): Buffer => Buffer.from(Array.from({ length: random.below(max) }, () => random.below(256)));
+  const id = (): string => Array.from({ length: 32 }, () => 'abcdefghijklmnopqrstuvwxyz234567'.charAt(random.below(32))).join('');
+  const via = Array.from({ length: random.below(17) }, id);
+  return { head: bytes(200), seal: bytes(200), payload: bytes(2000), hops: random.below(17), ageMs: random.below(10 ** 9), via };
+}
+
+test('frames are the same after the wire', (t) => {
+  const random = new Random(7);
+  const id = 'a'.repeat(32);
+  const frames: Frame[] = [
+    { type: 'sync', versions: [[id, 3, 2 ** 40]] },
+    { type: 'versions', versions: [] },
+    { type: 'ack', ack },
+    { type: 'beat', at: 123_456_789_012.25, echo: undefined, heldMs: 0.5, ack: { ...ack, hasGap: false, returned: [] } },
+    { type: 'beat', at: 1, echo: 2 ** 33, heldMs: 3, ack },
+    { type: 'states', states: [Buffer.from('one'), Buffer.alloc(0)], isAnswer: true },
+    { type: 'summary', summary: 2 ** 32 - 1 },
+    { type: 'want', ids: [id] },
+    { type: 'bye', reason: 'the node leaves', states: [Buffer.from('last')] },
+    ...Array.from({ length: 50 }, (): Frame => {
+      const items = Array.from({ length: 1 + random.below(64) }, () => envelopeOf(random));
+      return { type: 'push', first: 2 ** 33 + random.below(100), items, ack };
+    }),
+  ];
+  for (const frame of frames) t.deepEqual(overTheWire(t, frame), frame);
+});
+
+const malformed: readonly (readonly [string, Sendable])[] = [
+  ['no struct', 'beat'],
+  ['no type', {}],
+  ['an unknown type', { t: 'shutdown' }],
+  ['a negative number', { t: 'push', first: -1, items: Buffer.alloc(0), ack: { through: 0, next: 1, seen: 0, window: 1 } }],
+  ['a list of messages instead of bytes', { t: 'push', first: 1, items: [], ack: { through: 0, next: 1, seen: 0, window: 1 } }],
+  ['a batch that is cut', { t: 'push', first: 1, items: Buffer.from([1, 2]), ack: { through: 0, next: 1, seen: 0, window: 1 } }],
+  ['an ack without members', { t: 'ack', ack: {} }],
+  ['a node id in capitals', { t: 'want', ids: ['A'.repeat(32)] }],
+  ['a reason that is none', { t: 'ack', ack: { through: 0, next: 1, seen: 0, window: 1, returned: [[1, 'because']] } }],
+  ['too many ids', { t: 'want', ids: Array.from({ length: 1025 }, () => 'a'.repeat(32)) }],
+  ['a link state of 65 KiB', { t: 'states', states: [Buffer.alloc(65 * 1024 + 1)] }],
+];
+for (const [name, value] of malformed) {
+  test(`a frame with ${name} is refused`, (t) => {
+    const [read] = parseCall(serialiseCall('relay.push', [value])).params as readonly [Value];
+    refuses(t, () => readFrame(read), 'INVALID_PARAMS');
+  });
+}
