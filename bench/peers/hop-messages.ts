@@ -10,11 +10,16 @@ export type HopCommand =
   | { readonly every: number }
   | Delivered;
 
-/**
- * `{ ports }` says that a program is ready, `{ delivered }` how many dicts all receivers have, and `{ latenciesUs }` how long each of the
- * lone dicts took from the sender to the receiver.
- */
-export type HopReport = { readonly ports: readonly number[] } | { readonly latenciesUs: readonly number[] } | Delivered;
+/** `{ ports }` says that a program is ready. */
+export type HopReport = { readonly ports: readonly number[] } | Sent | Delivered;
+
+/** Of the sender, once all dicts of a command have arrived. */
+export interface Sent {
+  /** ms until all were sent, and acknowledged if they are. */
+  readonly sentMs: number;
+  /** From the sender to the receiver: of each lone dict, or of one of {@link REPORTED}. */
+  readonly latenciesUs: readonly number[];
+}
 
 /** Dicts that all receivers have since the start, and when the last of them arrived, by {@link clockUs}. */
 export interface Delivered {
