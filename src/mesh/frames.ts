@@ -12,7 +12,6 @@ const MAX_LIST = 1024;
 const MAX_RETURNED = 4096;
 const MAX_ENVELOPE_PART = 8 * 2 ** 20;
 const MAX_STATE = 64 * 1024;
-const MAX_LIST_BYTES = 512 * 1024;
 const MAX_REASON = 500;
 const MAX_INT = 2 ** 31 - 1;
 const RETURN_REASONS: readonly ReturnReason[] = ['no-route', 'quota', 'storage', 'gaps', 'hops', 'forged', 'expired'];
@@ -90,7 +89,7 @@ export function readFrame(value: Value | undefined): Frame {
     case 'want-capabilities':
       return { type: 'want-capabilities', hashes: bytesIn(value, 'hashes', HASH_BYTES) };
     case 'capabilities':
-      return { type: 'capabilities', lists: bytesIn(value, 'lists', MAX_LIST_BYTES) };
+      return { type: 'capabilities', lists: bytesIn(value, 'lists', MAX_STATE) };
     case 'bye':
       return {
         type: 'bye',

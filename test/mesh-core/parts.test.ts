@@ -126,6 +126,16 @@ test('one signature covers a group, and each message is verified alone', (t) => 
       t.false(verifier.isGenuine({ ...first, seal }, heads[0]!), `seal changed at ${at}`);
     }
     t.false(verifier.isGenuine({ ...first, seal: Buffer.alloc(0) }, heads[0]!));
+    // Also where the rest of the way to the root is known.
+    const last = envelope(size - 1);
+    for (const at of last.seal.keys()) {
+      const seal = Buffer.from(last.seal);
+      seal[at] = seal[at]! ^ 0x41;
+      t.false(verifier.isGenuine({ ...last, seal }, heads.at(-1)!), `seal of the last of ${size} changed at ${at}`);
+    }
+    const longer = Buffer.concat([last.seal, Buffer.alloc(32)]);
+    t.false(verifier.isGenuine({ ...last, seal: longer }, heads.at(-1)!));
+    t.true(verifier.isGenuine(last, heads.at(-1)!));
   }
 });
 
