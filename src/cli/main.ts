@@ -36,6 +36,7 @@ const GROUPS: readonly Group[] = [
     add: addClientCommands,
   },
   { names: ['peers'], add: async (program) => (await import('./peer-commands.ts')).addPeerCommands(program) },
+  { names: ['outbox'], add: async (program) => (await import('./outbox-commands.ts')).addOutboxCommands(program) },
   { names: ['service'], add: async (program) => (await import('./service-commands.ts')).addServiceCommands(program) },
   { names: ['work'], add: async (program, onExit) => (await import('./work-commands.ts')).addWorkCommands(program, onExit) },
   {

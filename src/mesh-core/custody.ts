@@ -58,7 +58,7 @@ export class Custody {
 
   constructor(parts: CustodyParts) {
     this.#parts = parts;
-    this.#journal = new Journal({ effects: parts.effects, changes: () => parts.seen.changes() });
+    this.#journal = new Journal({ effects: parts.effects, changes: () => parts.seen.changes(), shortLog: parts.limits.shortLog });
     this.#outbound = new Outbound(parts.topology, (held) => {
       this.#sending.retryLater(
         held,
@@ -70,7 +70,12 @@ export class Custody {
     });
     const common = { journal: this.#journal, outbound: this.#outbound };
     this.#held = new HeldMessages({ id: parts.id, limits: parts.limits, ...common });
-    this.#sending = new Sending({ ...parts, held: this.#held, counters: this.counters, ...common });
+    this.#sending = new Sending({
+      ...{ ...parts, ...common, held: this.#held, counters: this.counters },
+      damaged: (held) => {
+        this.#damaged(held);
+      },
+    });
     this.#origin = new Origin({ ...parts, journal: this.#journal, held: this.#held });
     this.#reports = new Reports({ ...parts, held: this.#held, origin: this.#origin, sending: this.#sending });
     const { counters } = this;
@@ -97,10 +102,11 @@ export class Custody {
     this.#now = now;
     const entry = decodeEntry(value);
     this.#journal.restored(number);
-    if (entry.type === 'done') {
+    if (entry.type !== 'message') {
       for (const one of entry.numbers) {
         const held = this.#journal.live.get(one);
-        if (held) this.#held.remove(held);
+        if (held) held.isLocal = false;
+        if (held && (entry.type === 'done' || this.#held.isDone(held))) this.#held.remove(held);
       }
       return;
     }
@@ -224,6 +230,7 @@ export class Custody {
       else if (held.stream.target !== undefined) this.#reports.tellOrigin(held, outcome.type, outcome.reason);
     }
     if (this.#held.isDone(held)) this.#held.finish(held);
+    else this.#journal.processed(held);
   }
 
   /** Fills the links with what waits. */
@@ -252,6 +259,14 @@ export class Custody {
   /** Refuses new durable messages for this reason; undefined: accepts them again. */
   refuseNew(reason: string | undefined): void {
     this.#journal.refuseNew(reason);
+  }
+
+  /** The record of a message cannot be read any more. */
+  #damaged(held: Held): void {
+    const { target } = held.stream;
+    this.counters.dropped++;
+    if (held.isOwn || target === undefined) this.#reports.report(held, 'dropped', 'its record in the store is damaged', target);
+    this.#held.finish(held);
   }
 
   // What neighbours say

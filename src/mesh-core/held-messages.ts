@@ -1,7 +1,7 @@
 /** The messages that a node keeps: found by stream and number, counted in quotas and memory, removed when they are done or expired. */
 import type { Held, HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
-import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES } from './limits.ts';
+import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG } from './limits.ts';
 import { streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import type { Outbound } from './outbound.ts';
@@ -14,9 +14,16 @@ export interface CustodyLimits {
   readonly quotaBytes: number;
   /** Bytes of messages in memory: those that are not durable, and copies of those that are. */
   readonly cacheBytes: number;
+  /** Records of the log that are left where they are, even if most of them are done. */
+  readonly shortLog: number;
 }
 
-export const custodyLimits: CustodyLimits = { quotaMessages: QUOTA_MESSAGES, quotaBytes: QUOTA_BYTES, cacheBytes: CACHE_BYTES };
+export const custodyLimits: CustodyLimits = {
+  quotaMessages: QUOTA_MESSAGES,
+  quotaBytes: QUOTA_BYTES,
+  cacheBytes: CACHE_BYTES,
+  shortLog: SHORT_LOG,
+};
 
 /** What identifies a stream. */
 export type StreamName = Pick<Head, 'origin' | 'epoch' | 'target' | 'isDurable'>;

@@ -34,6 +34,8 @@ export class Held {
   isSystem = false;
   /** The neighbour that was tried last, which is avoided if there is another path. */
   lastHop: string | undefined = undefined;
+  /** {@link Head.ref} of a message that may have to be reported; otherwise empty. */
+  ref = '';
 
   constructor(
     readonly stream: HeldStream,
@@ -65,8 +67,8 @@ export interface Arrival {
 
 /** What a record of the log says. */
 export type LogEntry =
-  /** The records with these numbers are done. */
-  | { readonly type: 'done'; readonly numbers: readonly number[] }
+  /** The records with these numbers are done; or only the satellites of this node have had their messages. */
+  | { readonly type: 'done' | 'processed'; readonly numbers: readonly number[] }
   | {
       readonly type: 'message';
       readonly head: Head;
@@ -81,11 +83,12 @@ export const SYSTEM_TYPES = 'co2/';
 
 const DONE = 0;
 const MESSAGE = 1;
+const PROCESSED = 2;
 const OWN = 1;
 const LOCAL = 2;
 
-/** Greatest count of numbers in a note of what is done. */
-export const MAX_DONE = 1024;
+/** Greatest count of numbers in a note of what is done or processed. */
+export const MAX_NOTED = 1024;
 
 /** The record of a message. */
 export function encodeHeld({ isOwn, isLocal, waitingFor }: Held, { envelope, at }: Arrival): Buffer {
@@ -98,9 +101,16 @@ export function encodeHeld({ isOwn, isLocal, waitingFor }: Held, { envelope, at 
   return writer.bytes(envelope.head).bytes(envelope.seal).bytes(envelope.payload).end();
 }
 
-/** The record that notes what is done. */
-export function encodeDone(numbers: readonly number[]): Buffer {
-  const writer = new ByteWriter().byte(DONE).varint(numbers.length);
+/** The record of a message again, whose satellites have had it since. */
+export function withoutLocal(record: Buffer): Buffer {
+  const copy = Buffer.from(record);
+  copy[1] = (copy[1] ?? 0) & ~LOCAL;
+  return copy;
+}
+
+/** The record that notes which records are done or processed. */
+export function encodeNote(type: 'done' | 'processed', numbers: readonly number[]): Buffer {
+  const writer = new ByteWriter().byte(type === 'done' ? DONE : PROCESSED).varint(numbers.length);
   for (const number of numbers) writer.varint(number);
   return writer.end();
 }
@@ -108,10 +118,11 @@ export function encodeDone(numbers: readonly number[]): Buffer {
 /** Reads a record. Throws a RelayError INVALID_PARAMS if it is malformed. */
 export function decodeEntry(bytes: Buffer): LogEntry {
   const reader = new ByteReader(bytes, 'a record');
-  if (reader.byte(MESSAGE) === DONE) {
-    const numbers = Array.from({ length: reader.varint(MAX_DONE) }, () => reader.varint());
+  const type = reader.byte(PROCESSED);
+  if (type !== MESSAGE) {
+    const numbers = Array.from({ length: reader.varint(MAX_NOTED) }, () => reader.varint());
     reader.end();
-    return { type: 'done', numbers };
+    return { type: type === DONE ? 'done' : 'processed', numbers };
   }
   const flags = reader.byte(OWN | LOCAL);
   const [at, ageMs, hops] = [reader.varint(), reader.varint(), reader.byte(MAX_HOPS)];
@@ -130,5 +141,6 @@ export function heldOf({ head, arrival, isOwn, isLocal, waitingFor }: LogEntry &
   const bytes = sizeOf(envelope);
   const held = new Held(stream, head.number, isOwn, head.isOrdered, bytes, expiresAt, envelope.via, waitingFor, isLocal, arrival);
   held.isSystem = head.contentType.startsWith(SYSTEM_TYPES);
+  if (!held.isSystem && (isOwn || (isLocal && head.target !== undefined))) held.ref = head.ref;
   return held;
 }

@@ -1,6 +1,6 @@
 /** Writes messages to the store: gathers while a batch is written, keeps the list of live records, and clears the log behind them. */
 import type { StoreOperation } from '../store/store.ts';
-import { encodeDone, MAX_DONE } from './held.ts';
+import { MAX_NOTED, encodeNote, withoutLocal } from './held.ts';
 import type { Held } from './held.ts';
 import { MESSAGE_LOG } from './ports.ts';
 import type { Effect } from './ports.ts';
@@ -19,6 +19,8 @@ export interface JournalParts {
   readonly effects: Effect[];
   /** Further changes that belong to the next batch, such as the numbers of streams. */
   readonly changes: () => readonly StoreOperation[];
+  /** Records of a log that is short enough: none is moved. */
+  readonly shortLog: number;
 }
 
 /** The table with the time of the last batch, from which the time of a node continues after a restart. */
@@ -26,13 +28,12 @@ export const TIME_TABLE = 'mesh-time';
 
 // What is done is written with the next message, or after this time. Losing it costs a repetition that is recognized.
 const DONE_DELAY_MS = 200;
-// Records that are done at the head of the log before they are removed.
-const TRIM_AFTER = 256;
+// Records that are done at the head of the log before they are removed, as a part of a short log.
+const TRIM_SHARE = 1 / 16;
 // Live records that are moved at once from the old end of the log to the new one.
 const MOVE_AT_ONCE = 64;
 // The log is at most this many times as long as the live records in it, not counting a short one.
 const MAX_STRETCH = 4;
-const SHORT_LOG = 4096;
 
 export class Journal {
   readonly #parts: JournalParts;
@@ -42,8 +43,10 @@ export class Journal {
   #writing: { readonly batch: number; readonly gathering: Gathering } | undefined;
   #done: number[] = [];
   #doneSince = Infinity;
+  #processed: Held[] = [];
   #lastBatch = 0;
-  #first = 1;
+  // The number of the first record that is not removed; undefined if nothing was restored or written yet.
+  #first: number | undefined;
   #next = 1;
   /** Why nothing is written any more. */
   #failure: string | undefined;
@@ -78,7 +81,8 @@ export class Journal {
 
   /** Notes a record without a message at the start. */
   restored(number: number): void {
-    this.#next = Math.max(this.#next, number + 1);
+    this.#first ??= number;
+    this.#next = number + 1;
   }
 
   /** Adds the record of a message. `stored` is called once it is on the disk, `failed` if it will never be. */
@@ -119,12 +123,17 @@ export class Journal {
     if (this.live.delete(held.record)) this.#done.push(held.record);
   }
 
+  /** The satellites of this node have had the message, which still waits for others. */
+  processed(held: Held): void {
+    if (held.record > 0) this.#processed.push(held);
+  }
+
   /** Writes what was gathered, unless a batch is being written. */
   flush(now: number): void {
-    if (this.#done.length > 0 && this.#doneSince === Infinity) this.#doneSince = now;
+    if (this.#done.length + this.#processed.length > 0 && this.#doneSince === Infinity) this.#doneSince = now;
     if (this.#writing || this.#failure !== undefined) return;
     const gathering = this.#gathering;
-    const isDoneDue = this.#done.length >= MAX_DONE || now >= this.#doneSince + DONE_DELAY_MS;
+    const isDoneDue = this.#done.length + this.#processed.length >= MAX_NOTED || now >= this.#doneSince + DONE_DELAY_MS;
     if (!gathering.isNew && !isDoneDue) return;
     this.#addProgress(gathering, now);
     this.#gathering = empty();
@@ -140,6 +149,7 @@ export class Journal {
     const { gathering } = this.#writing;
     this.#writing = undefined;
     for (const [index, number] of numbers.entries()) {
+      this.#first ??= number;
       this.#next = number + 1;
       gathering.appended[index]?.(number);
     }
@@ -161,8 +171,8 @@ export class Journal {
    * a single message that waits for days would keep all records after it on the disk.
    */
   toMove(): readonly Held[] {
-    const length = this.#next - this.#first;
-    if (this.#moving.length > 0 || length < SHORT_LOG || length < MAX_STRETCH * this.live.size) return [];
+    const length = this.#next - (this.#first ?? this.#next);
+    if (this.#moving.length > 0 || length < this.#parts.shortLog || length < MAX_STRETCH * this.live.size) return [];
     const oldest: Held[] = [];
     for (const held of this.live.values()) if (oldest.push(held) === MOVE_AT_ONCE) break;
     this.#moving = oldest;
@@ -176,31 +186,44 @@ export class Journal {
       const old = held.record;
       if (!record || !this.live.has(old)) continue;
       const gathering = this.#gathering;
-      gathering.operations.push({ type: 'append', log: MESSAGE_LOG, value: record });
-      gathering.isNew = true;
+      const { isLocal } = held;
+      gathering.operations.push({ type: 'append', log: MESSAGE_LOG, value: isLocal ? record : withoutLocal(record) });
       gathering.appended.push((number) => {
         // The old record is done, and so is the new one if the message is by now.
         if (this.live.delete(old)) {
           held.record = number;
           this.live.set(number, held);
           this.#done.push(old);
+          if (isLocal && !held.isLocal) this.processed(held);
         } else this.#done.push(number);
       });
     }
-    this.#moving = [];
+    // Until the copies have their numbers, the next ones would be taken for the oldest records again.
+    this.#gathering.synced.push(() => {
+      this.#moving = [];
+    });
+    this.#gathering.isNew = true;
   }
 
   #addProgress(gathering: Gathering, now: number): void {
     const { operations } = gathering;
-    while (this.#done.length > 0) {
-      operations.push({ type: 'append', log: MESSAGE_LOG, value: encodeDone(this.#done.splice(0, MAX_DONE)) });
-      gathering.appended.push(() => undefined);
+    const processed = this.#processed.filter(({ state }) => state !== 'gone').map(({ record }) => record);
+    this.#processed = [];
+    for (const [type, noted] of [
+      ['done', this.#done],
+      ['processed', processed],
+    ] as const) {
+      // prettier-ignore
+      while (noted.length > 0) {
+        operations.push({ type: 'append', log: MESSAGE_LOG, value: encodeNote(type, noted.splice(0, MAX_NOTED)) });
+        gathering.appended.push(() => undefined);
+      }
     }
     this.#doneSince = Infinity;
     const [oldest] = this.live.keys();
     // Records of this batch have numbers that are not known yet; what is before them may go.
     const first = oldest ?? this.#next;
-    if (first - this.#first >= TRIM_AFTER) {
+    if (first - (this.#first ?? first) >= this.#parts.shortLog * TRIM_SHARE) {
       operations.push({ type: 'trim', log: MESSAGE_LOG, through: first - 1 });
       this.#first = first;
     }

@@ -1,5 +1,5 @@
 /** Moves waiting messages to the links: reads them back from the store if needed, and tries again later what did not get across. */
-import { nextDelay } from '../core/core.ts';
+import { RelayError, nextDelay } from '../core/core.ts';
 import { decodeEntry } from './held.ts';
 import type { Arrival, Held } from './held.ts';
 import type { HeldMessages } from './held-messages.ts';
@@ -19,6 +19,8 @@ export interface SendingParts {
   readonly held: HeldMessages;
   /** Counts what is sent again. */
   readonly counters: { repeated: number };
+  /** Called with a message whose record cannot be read. */
+  readonly damaged: (held: Held) => void;
 }
 
 /** See the head of this file. */
@@ -85,17 +87,22 @@ export class Sending {
     return this.#later.least?.at ?? Infinity;
   }
 
-  /** Reads messages back from the store, those that are not in memory; damaged ones stay without. */
+  /** Reads messages back from the store, those that are not in memory. Those whose record is damaged are gone when `then` is called. */
   read(helds: readonly Held[], then: () => void): number {
     const missing = helds.filter(({ arrival, record }) => !arrival && record > 0);
-    return this.#request(missing, (values) => {
+    return this.#request(missing, (values, numbers) => {
+      const moved: Held[] = [];
       for (const [index, held] of missing.entries()) {
+        if (held.state === 'gone' || held.arrival) continue;
         const value = values[index];
-        if (!value || held.state === 'gone' || held.arrival) continue;
-        held.arrival = arrivalIn(value);
+        held.arrival = value && arrivalIn(value);
         if (held.arrival) this.#parts.held.cached(held);
+        else if (held.record === numbers[index]) this.#parts.damaged(held);
+        else moved.push(held);
       }
-      then();
+      // Their records were moved to the end of the log meanwhile.
+      if (moved.length > 0) this.read(moved, then);
+      else then();
     });
   }
 
@@ -113,14 +120,18 @@ export class Sending {
     const oldest = journal.toMove();
     if (oldest.length === 0) return;
     this.#request(oldest, (values) => {
+      for (const [index, held] of oldest.entries()) if (!values[index] && held.state !== 'gone') this.#parts.damaged(held);
       journal.moved(values);
     });
   }
 
-  #request(helds: readonly Held[], then: (values: readonly (Buffer | undefined)[]) => void): number {
+  #request(helds: readonly Held[], then: (values: readonly (Buffer | undefined)[], numbers: readonly number[]) => void): number {
     const request = ++this.#lastRead;
-    this.#reads.set(request, then);
-    this.#parts.effects.push({ type: 'read', request, numbers: helds.map(({ record }) => record) });
+    const numbers = helds.map(({ record }) => record);
+    this.#reads.set(request, (values) => {
+      then(values, numbers);
+    });
+    this.#parts.effects.push({ type: 'read', request, numbers });
     return request;
   }
 
@@ -163,6 +174,11 @@ function mark(held: Held, peer: string): void {
 }
 
 function arrivalIn(value: Buffer): Arrival | undefined {
-  const entry = decodeEntry(value);
-  return entry.type === 'message' ? entry.arrival : undefined;
+  try {
+    const entry = decodeEntry(value);
+    return entry.type === 'message' ? entry.arrival : undefined;
+  } catch (error) {
+    if (!RelayError.is(error)) throw error;
+    return undefined;
+  }
 }

@@ -11,7 +11,11 @@ import type {
   Effect,
   Frame,
   LinkState,
+  NeighbourStatus,
+  NodeCounters,
   NodeEvent,
+  OutboxAnswer,
+  OutboxCommand,
   Path,
   ProcessingOutcome,
   ProvenPeer,
@@ -24,6 +28,17 @@ import { DialledChannel, IncomingChannels } from './channels.ts';
 import type { Channel, ChannelCall, ChannelCaller } from './channels.ts';
 import type { PeerEvent } from './peer-events.ts';
 import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
+
+/** What an operator sees of the node. */
+export interface MeshNodeStatus {
+  readonly id: string;
+  readonly neighbours: readonly NeighbourStatus[];
+  readonly counters: NodeCounters;
+  /** Messages that are kept for others or for satellites. */
+  readonly kept: number;
+  /** Why no new durable message is accepted; undefined if it is. */
+  readonly refusal: string | undefined;
+}
 
 /** A relay that may be dialled. */
 export interface Dialled {
@@ -91,6 +106,7 @@ export class MeshHost implements MeshPort {
   readonly #receivers = new Map<string, MeshReceiver>();
   readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
   readonly #waiting = new Map<string, Waiting>();
+  readonly #outboxes = new Map<number, (answer: OutboxAnswer) => void>();
   // Submissions of one turn of the event loop are signed together.
   #submissions: NodeEvent[] = [];
   #node: MeshNode | undefined;
@@ -184,7 +200,7 @@ export class MeshHost implements MeshPort {
   }
 
   submit({ target, contentType, payload, isDurable, ...message }: MeshMessage): Promise<string> {
-    if (!this.#node || this.#isStopped) return Promise.reject(new RelayError('UNAVAILABLE', 'the mesh has not started, or is stopping'));
+    if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
     const token = String(++this.#lastToken);
     const { isOrdered = false, ttlMs, hostId = this.#hostId, generation = 0, ref } = message;
     const submission = { token, target, payload, isDurable, isOrdered, ttlMs, hostId, generation, ref, contentType };
@@ -196,6 +212,29 @@ export class MeshHost implements MeshPort {
         });
       this.#submissions.push({ type: 'submit', submission, wallMs: this.#parts.date() });
     });
+  }
+
+  /** Looks at what waits here for other nodes, or changes it. Rejects with a RelayError UNAVAILABLE if the mesh does not run. */
+  outbox(command: OutboxCommand): Promise<OutboxAnswer> {
+    if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
+    const request = ++this.#lastToken;
+    return new Promise((resolve) => {
+      this.#outboxes.set(request, resolve);
+      this.#handle([{ type: 'outbox', request, command }]);
+    });
+  }
+
+  /** The state of the node, its neighbours and its counters since the start; undefined if it does not run. */
+  status(): MeshNodeStatus | undefined {
+    if (!this.#node) return undefined;
+    const { durable, volatile, failure } = this.#node.status();
+    return {
+      id: this.id,
+      neighbours: this.#node.neighbours(),
+      counters: this.#node.counters(),
+      kept: durable + volatile,
+      refusal: failure,
+    };
   }
 
   receive(contentType: string, receiver: MeshReceiver): void {
@@ -239,7 +278,7 @@ export class MeshHost implements MeshPort {
   }
 
   #requireRunning(): void {
-    if (!this.#node || this.#isStopped) throw new RelayError('UNAVAILABLE', 'the mesh of this relay has not started, or is stopping');
+    if (!this.#node || this.#isStopped) throw notRunning();
   }
 
   /** Says goodbye to the neighbours, and lets what is in flight be acknowledged for so long. */
@@ -355,10 +394,14 @@ export class MeshHost implements MeshPort {
         this.#take(effect.token)?.reject(new RelayError(REFUSALS[effect.reason], effect.text));
         return;
       case 'outcome': {
-        const { id, status, reason, node } = effect;
-        for (const listener of this.#listeners) listener({ id, status, reason, node });
+        const { id, status, reason, node, ref } = effect;
+        for (const listener of this.#listeners) listener({ id, status, reason, node, ref });
         return;
       }
+      case 'outbox':
+        this.#outboxes.get(effect.request)?.(effect.answer);
+        this.#outboxes.delete(effect.request);
+        return;
       case 'link':
         events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
         return;
@@ -461,4 +504,8 @@ export class MeshHost implements MeshPort {
   #processed(delivery: number, outcome: ProcessingOutcome): void {
     this.#handle([{ type: 'processed', delivery, outcome }]);
   }
+}
+
+function notRunning(): RelayError {
+  return new RelayError('UNAVAILABLE', 'the mesh of this relay has not started, or is stopping');
 }

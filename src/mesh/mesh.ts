@@ -9,13 +9,15 @@ import type { Message } from '../message/message.ts';
 import { addressAndPort } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
-import type { Dialled, MeshHost } from './mesh-host.ts';
+import type { NeighbourStatus } from '../mesh-core/mesh-core.ts';
+import type { Dialled, MeshHost, MeshNodeStatus } from './mesh-host.ts';
 import type { Peering } from './peering.ts';
 import { ProvenTransport } from './proven-transport.ts';
 import type { PeerProof } from './proven-transport.ts';
 
 export { PEER_EVENTS, peerLogger } from './peer-events.ts';
 export type { PeerEvent } from './peer-events.ts';
+export { NodeIndex } from './node-index.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
 export { meshDefaults, meshShape } from './options.ts';
@@ -35,7 +37,7 @@ export interface MeshParts {
   /** What relays prove of themselves. Undefined: every peer is trusted by its address. */
   readonly peering?: Pick<Peering, 'isPinned' | 'pinOf' | 'acceptsClassic'> | undefined;
   /** The node of the mesh, by which peers get their messages that speak it. Undefined: all peers get dicts by `notify`. */
-  readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links'> | undefined;
+  readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links' | 'status'> | undefined;
   /** How {@link host} dials a peer. */
   readonly dialled?: ((peer: ServerAddress, transport: ProvenTransport) => Dialled) | undefined;
 }
@@ -71,6 +73,8 @@ export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
   /** Dicts that were not forwarded because they had reached the hop limit. */
   readonly hopLimited: number;
+  /** The node of the mesh; undefined if this relay has none. */
+  readonly node: MeshNodeStatus | undefined;
 }
 
 interface Peer {
@@ -238,7 +242,7 @@ export class Mesh {
       this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
-    const targets = this.#unpassed(message).filter((peer) => this.#meshNode(peer) === undefined);
+    const targets = this.#classicTargets(message);
     if (targets.length === 0) return 0;
     const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
@@ -249,16 +253,20 @@ export class Mesh {
     return targets.length;
   }
 
-  /** Names of the configured peers that the message has not passed. */
+  /** Names of the peers that {@link forward} would reach. */
   targets(message: Message): readonly string[] {
-    return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
+    return message.hopsLeft === 0 ? [] : this.#classicTargets(message).map(({ address }) => address.name);
   }
 
-  #unpassed(message: Message): readonly Peer[] {
+  #classicTargets(message: Message): readonly Peer[] {
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
     const plain = this.#plainSource(message);
     return this.#peers.filter(
-      (peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)) && !hasPassed(peer, message),
+      (peer) =>
+        this.#meshNode(peer) === undefined &&
+        peer !== plain &&
+        !passed.some((host) => peer.address.is(host.address, host.port)) &&
+        !hasPassed(peer, message),
     );
   }
 
@@ -382,29 +390,24 @@ export class Mesh {
   }
 
   status(): MeshStatus {
+    const node = this.#parts.host?.status();
+    const neighbours = new Map(node?.neighbours.map((neighbour) => [neighbour.id, neighbour]));
+    return { peers: this.#peers.map((peer) => this.#peerStatus(peer, neighbours)), hopLimited: this.#hopLimited, node };
+  }
+
+  #peerStatus(peer: Peer, neighbours: ReadonlyMap<string, NeighbourStatus>): PeerStatus {
+    const { address, link, isHeard } = peer;
+    const status = link.status();
+    const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
+    const common = { ...status, peer: address.name, proof: proofOf(peer), trust } as const;
+    const neighbour = neighbours.get(this.#meshNode(peer) ?? '');
+    if (!neighbour) return { ...common, state: isHeard && status.state === 'never reached' ? 'one-way' : status.state, rttMs: undefined };
+    // What waited before the first link of the mesh goes by the link of dicts.
     return {
-      peers: this.#peers.map((peer) => {
-        const { address, link } = peer;
-        const { state, ...counters } = link.status();
-        const trust = this.#parts.peering?.isPinned(address.name) === true ? 'key' : this.#trustsAddress(peer) ? 'address' : 'none';
-        return {
-          ...{ peer: address.name, state: this.#stateOf(peer, state), ...counters },
-          ...{ proof: proofOf(peer), trust, rttMs: this.#rttOf(peer) },
-        };
-      }),
-      hopLimited: this.#hopLimited,
+      ...{ ...common, state: neighbour.state === 'up' ? 'up' : status.state, rttMs: neighbour.rttMs },
+      ...{ waiting: status.waiting + neighbour.waitingMessages, bytes: status.bytes + neighbour.waitingBytes },
+      forwarded: status.forwarded + neighbour.sent,
     };
-  }
-
-  #stateOf(peer: Peer, state: LinkStatus['state']): PeerState {
-    if (this.#rttOf(peer) !== undefined) return 'up';
-    return peer.isHeard && state === 'never reached' ? 'one-way' : state;
-  }
-
-  /** The round trip of its link in the mesh, which is up; undefined if there is none. */
-  #rttOf(peer: Peer): number | undefined {
-    const node = this.#meshNode(peer);
-    return node === undefined ? undefined : this.#parts.host?.links().get(node);
   }
 
   #refreshLater(): void {

@@ -86,6 +86,82 @@ const DICTS: readonly Metric[] = [
   ]),
 ];
 
+type NodeStatus = NonNullable<MeshStatus['node']>;
+
+const ofNode =
+  (read: (node: NodeStatus) => number) =>
+  ({ mesh: { node } }: Snapshot): readonly Sample[] =>
+    node ? [[read(node)]] : [];
+
+const MESH: readonly Metric[] = [
+  counter(
+    'co2_mesh_accepted_total',
+    'Messages that this relay sent into the mesh.',
+    [],
+    ofNode(({ counters }) => counters.accepted),
+  ),
+  counter(
+    'co2_mesh_delivered_total',
+    'Messages that came from the mesh for this relay.',
+    [],
+    ofNode(({ counters }) => counters.delivered),
+  ),
+  counter(
+    'co2_mesh_forwarded_total',
+    'Messages of other nodes that were passed on.',
+    [],
+    ofNode(({ counters }) => counters.forwarded),
+  ),
+  counter(
+    'co2_mesh_duplicate_total',
+    'Messages that arrived again; they go nowhere.',
+    [],
+    ofNode(({ counters }) => counters.duplicates),
+  ),
+  counter(
+    'co2_mesh_repeated_total',
+    'Messages that were sent again.',
+    [],
+    ofNode(({ counters }) => counters.repeated),
+  ),
+  counter(
+    'co2_mesh_expired_total',
+    'Messages that waited too long, or came too late.',
+    [],
+    ofNode(({ counters }) => counters.expired),
+  ),
+  counter(
+    'co2_mesh_dropped_total',
+    'Messages that were given up.',
+    [],
+    ofNode(({ counters }) => counters.dropped),
+  ),
+  counter(
+    'co2_mesh_forged_total',
+    'Messages that were not what their origin had signed.',
+    [],
+    ofNode(({ counters }) => counters.forged),
+  ),
+  gauge(
+    'co2_mesh_kept',
+    'Messages that are kept for other nodes or for satellites.',
+    [],
+    ofNode(({ kept }) => kept),
+  ),
+  gauge(
+    'co2_mesh_neighbours_up',
+    'Neighbours with a link that is up.',
+    [],
+    ofNode(({ neighbours }) => neighbours.filter(({ state }) => state === 'up').length),
+  ),
+  gauge(
+    'co2_mesh_storing',
+    '1 while durable messages are accepted, 0 while they are refused.',
+    [],
+    ofNode(({ refusal }) => (refusal === undefined ? 1 : 0)),
+  ),
+];
+
 type InboxStatus = PluginHostStatus['satellites'][number];
 
 const ofInboxes =
@@ -307,7 +383,7 @@ const SERVICES: readonly Metric[] = [
 ];
 
 /** All metrics with one value per set of labels. Call durations are a histogram, see {@link CALL_DURATION}. */
-export const TABLE: readonly Metric[] = [...RELAY, ...DICTS, ...INBOXES, ...PEERS, ...REMOTE, ...PLUGINS, ...SERVICES, ...CALLS];
+export const TABLE: readonly Metric[] = [...RELAY, ...DICTS, ...INBOXES, ...PEERS, ...MESH, ...REMOTE, ...PLUGINS, ...SERVICES, ...CALLS];
 
 /** The histogram of call durations. */
 export const CALL_DURATION = {

@@ -7,6 +7,7 @@ import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
 import type { Sendable } from '../values/values.ts';
 import { addBasicMethods } from './methods/basic.ts';
+import { addOutboxMethods } from './methods/outbox.ts';
 import { addPluginMethods } from './methods/plugins.ts';
 import { addProgramMethods } from './methods/programs.ts';
 import type { Properties } from './methods/properties.ts';
@@ -59,6 +60,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     work,
   });
   addPeerMethods(registry, { peering, mesh, host });
+  addOutboxMethods(registry, host);
   addProgramMethods(registry, pluginHost, dispatcher);
   addPluginMethods(registry, { host: pluginHost, events, logs, clock });
   addWatchMethods(registry, new Watches(events, clock));

@@ -27,7 +27,8 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['relay.call', 'relay.log', 'relay.push_items', 'plugin.next', 'plugin.answer', 'plugin.answer_fault'].map(
     (name) => [name, 'call'] as const,
   ),
-  ['relay.hello', 'read'],
+  ...['hello', 'push', 'pull'].map((word) => [`relay.${word}`, 'read'] as const),
+  ...['list', 'show', 'retry', 'drop'].map((word) => [`outbox.${word}`, 'admin'] as const),
   ['relay.get_peers', 'admin'],
   ...['get_trust', 'pair', 'trust', 'forget'].map((word) => [`relay.${word}`, 'admin'] as const),
   ['relay.get_status', 'admin'],
@@ -50,7 +51,7 @@ const CLASS_OF = new Map<string, AccessClass>([
 ]);
 
 /** Open to everybody, since it finds out who calls; a wrong credential is refused all the same. */
-const FOR_ALL: ReadonlySet<string> = new Set(['relay.hello']);
+const FOR_ALL: ReadonlySet<string> = new Set(['relay.hello', 'relay.push', 'relay.pull']);
 const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
 /** Of plugins alone, whatever rights others have. */
 const PLUGINS_ONLY: ReadonlySet<string> = new Set([

@@ -1,10 +1,13 @@
 /** What users see of the mesh: messages reach every node over any path, wait for those that are away, and nothing is lost unsaid. */
+import assert from 'node:assert/strict';
 import test from 'ava';
+import fc from 'fast-check';
 import { openStore, MemoryDisk } from '../../src/store/store.ts';
-import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE } from '../../src/mesh-core/mesh-core.ts';
+import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE, idOfKey } from '../../src/mesh-core/mesh-core.ts';
 import { ByteWriter } from '../../src/mesh-core/bytes.ts';
 import type { CustodyLimits, Effect, NodeEvent, OutboxAnswer, OutboxCommand, Submission } from '../../src/mesh-core/mesh-core.ts';
 import { randomEdges } from '../simulate/chaos.ts';
+import { VirtualDisk } from '../simulate/disk.ts';
 import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
 import { World } from '../simulate/world.ts';
 import { Random } from '../fuzz/random.ts';
@@ -119,7 +122,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   const mesh = new Mesh(4, LINE);
   mesh.world.crash(3, true);
   mesh.run(5000);
-  mesh.send(0, 3);
+  mesh.send(0, 3, { ref: 'message 1' });
   mesh.send(0, 'all');
   mesh.run(1000);
   t.deepEqual(mesh.delivered.sort(), ['1 m2', '2 m2']);
@@ -128,6 +131,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   mesh.run(90_000);
   t.deepEqual(mesh.delivered.filter((one) => one.startsWith('3')).sort(), ['3 m1', '3 m2']);
   t.deepEqual(mesh.outcomes, ['0 delivered 3']);
+  t.is(mesh.all('outcome')[0]![1].ref, 'message 1', 'the sender is known after its restart');
 });
 
 test('a message to a dead node expires in time, and its sender gets one report', (t) => {
@@ -181,10 +185,11 @@ test('answers to answers end', (t) => {
 
 test('what the satellites of the target reject is reported to the sender', (t) => {
   const mesh = new Mesh(4, LINE, { outcome: { type: 'dead-letter', reason: 'ham.spam.Spam crashed five times' } });
-  mesh.send(0, 3);
+  mesh.send(0, 3, { ref: 'message 1' });
   mesh.run(2000);
   t.deepEqual(mesh.outcomes, ['0 delivered 3', '0 dead-letter 3']);
-  t.is(mesh.all('outcome')[1]![1].reason, 'ham.spam.Spam crashed five times');
+  const [, report] = mesh.all('outcome').map(([, outcome]) => outcome);
+  t.like(report, { reason: 'ham.spam.Spam crashed five times', ref: 'message 1' });
 });
 
 test('too much for one node is refused; a neighbour that is away loses its oldest broadcasts, with a report', (t) => {
@@ -396,6 +401,158 @@ test('traffic flows again within 5 s after a silent loss, and within 1 s after a
     t.log(`${how}: delivered after ${healedMs} ms`);
     t.true(healedMs < limitMs, `${how}: ${healedMs} ms`);
   }
+});
+
+type Step =
+  | { readonly type: 'submit'; readonly isBroadcast: boolean }
+  | { readonly type: 'drop'; readonly which: number }
+  | { readonly type: 'wait'; readonly ms: number }
+  | { readonly type: 'answer'; readonly isLate: boolean }
+  | { readonly type: 'crash'; readonly kept: number };
+
+/** A node alone with its disk, whose answers come when they are asked for. What it sends waits for a neighbour that never comes. */
+class LoneNode {
+  readonly disk = new VirtualDisk();
+  readonly accepted = new Map<string, string>();
+  /** When each message was done. */
+  readonly doneAt = new Map<string, number>();
+  now = 1000;
+  reads = 0;
+  node!: MeshNode;
+  #pending: (Effect & { readonly type: 'write' | 'read' })[] = [];
+  #unsyncedSince = Infinity;
+  #epoch = 0;
+  #sent = 0;
+  #shown: OutboxAnswer[] = [];
+
+  constructor() {
+    this.disk.write([{ type: 'put', table: PEER_TABLE, key: 'c'.repeat(32), value: Buffer.alloc(0) }]);
+    this.disk.sync();
+    this.start();
+  }
+
+  start(): void {
+    const id = idOfKey(fakeCrypto, fakeSigner(0).publicKey);
+    const description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
+    const parts = { id, epoch: ++this.#epoch, signer: fakeSigner(0), crypto: fakeCrypto, random: () => 0.5, description };
+    this.node = new MeshNode({ ...parts, limits: { shortLog: 16, cacheBytes: 0 } }, this.now);
+    for (const [key] of this.disk.entries(PEER_TABLE)) this.node.restore.peer(key);
+    for (const [key, value] of this.disk.entries(SEEN_TABLE)) this.node.restore.seen(key, value);
+    for (const [number, value] of this.disk.records(MESSAGE_LOG)) this.node.restore.record(number, value);
+    this.#perform(this.node.start(this.now));
+  }
+
+  event(event: NodeEvent): void {
+    this.#perform(this.node.handle(event, this.now));
+  }
+
+  take(step: Step): void {
+    if (step.type === 'submit') this.#submit(step.isBroadcast);
+    else if (step.type === 'drop') {
+      const id = [...this.accepted.keys()][step.which % this.accepted.size];
+      if (id === undefined || this.doneAt.has(id)) return;
+      this.event({ type: 'outbox', request: 1, command: { type: 'drop', id, reason: 'test' } });
+      this.doneAt.set(id, this.now);
+    } else if (step.type === 'wait') this.wait(step.ms);
+    else if (step.type === 'answer') this.answer(step.isLate);
+    else this.crash(step.kept);
+  }
+
+  wait(ms: number): void {
+    this.now += ms;
+    // The system writes everything within 5 s.
+    if (this.now - this.#unsyncedSince >= 5000) this.#sync();
+    this.event({ type: 'tick' });
+  }
+
+  /** The disk answers the oldest write or read; or the newest. */
+  answer(isLate = false): void {
+    const effect = isLate ? this.#pending.pop() : this.#pending.shift();
+    if (!effect) return;
+    if (effect.type === 'read') {
+      this.event({ type: 'read', request: effect.request, values: effect.numbers.map((one) => this.disk.record(MESSAGE_LOG, one)) });
+      return;
+    }
+    const numbers = this.disk.write(effect.operations);
+    this.#unsyncedSince = Math.min(this.#unsyncedSince, this.now);
+    if (effect.durability === 'synced') this.#sync();
+    this.event({ type: 'written', batch: effect.batch, numbers });
+  }
+
+  settle(): void {
+    for (let quiet = 0; quiet < 8; quiet++) {
+      while (this.#pending.length > 0) this.answer();
+      this.wait(1000);
+    }
+  }
+
+  crash(kept: number): void {
+    this.disk.crash(Math.min(kept, this.disk.unsynced));
+    this.#unsyncedSince = Infinity;
+    this.#pending = [];
+    this.start();
+  }
+
+  /** Its payload; undefined if it does not wait here. */
+  show(id: string): string | undefined {
+    this.#shown = [];
+    this.event({ type: 'outbox', request: 2, command: { type: 'show', id } });
+    while (this.#shown.length === 0 && this.#pending.length > 0) this.answer();
+    const [answer] = this.#shown;
+    return answer?.type === 'message' ? String(answer.payload) : undefined;
+  }
+
+  #sync(): void {
+    this.disk.sync();
+    this.#unsyncedSince = Infinity;
+  }
+
+  #submit(isBroadcast: boolean): void {
+    const token = `t${++this.#sent}`;
+    const target = isBroadcast ? ({ type: 'all' } as const) : ({ type: 'node', id: 'a'.repeat(32) } as const);
+    const submission = { token, target, payload: Buffer.from(token), isDurable: true, isOrdered: false, hostId: 'h', generation: 0 };
+    this.event({ type: 'submit', submission: { ...submission, contentType: 'dict' }, wallMs: 0 });
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'read') this.reads++;
+      if (effect.type === 'write' || effect.type === 'read') this.#pending.push(effect);
+      if (effect.type === 'accepted') this.accepted.set(effect.id, effect.token);
+      if (effect.type === 'outbox' && effect.request === 2) this.#shown.push(effect.answer);
+    }
+  }
+}
+
+test('over crashes nothing that was accepted is lost, what was done long ago stays done, and the log stays short', (t) => {
+  t.timeout(120_000);
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 8, arbitrary: fc.record({ type: fc.constant('submit' as const), isBroadcast: fc.boolean() }) },
+    { weight: 8, arbitrary: fc.record({ type: fc.constant('drop' as const), which: fc.nat(50) }) },
+    { weight: 20, arbitrary: fc.record({ type: fc.constant('answer' as const), isLate: fc.boolean() }) },
+    { weight: 5, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(10, 300, 3000) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('crash' as const), kept: fc.nat(5) }) },
+  );
+  let moved = 0;
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 150, maxLength: 400, size: 'max' }), (steps) => {
+      const lone = new LoneNode();
+      for (const one of steps) lone.take(one);
+      moved += lone.reads > 0 ? 1 : 0;
+      lone.settle();
+      lone.crash(0);
+      lone.settle();
+      const waiting = [...lone.accepted].filter(([id]) => !lone.doneAt.has(id));
+      for (const [id, payload] of waiting) assert.equal(lone.show(id), payload, JSON.stringify(steps));
+      const records = lone.disk.records(MESSAGE_LOG).map(([number]) => number);
+      const length = (records.at(-1) ?? 0) - (records[0] ?? 0) + 1;
+      const { durable } = lone.node.status();
+      assert.ok(length <= Math.max(16, 4 * durable) + 8, `${length} records for ${durable} messages`);
+    }),
+    { numRuns: 300 },
+  );
+  t.true(moved > 20, `records were moved in ${moved} runs`);
+  t.log(`records were moved in ${moved} runs`);
 });
 
 test('a node works on the real store: what it accepted is there after a power failure', async (t) => {

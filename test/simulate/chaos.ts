@@ -51,8 +51,8 @@ export function run({ seed, nodes, overrides }: RunOptions): RunResult {
   const edges = randomEdges(nodes, random);
   const world: World = new World({
     ...{ random, nodes, edges, overrides },
-    // Small enough that messages are read back from the disk in some runs.
-    limits: { cacheBytes: random.pick([0, 2000, 2 ** 20]) },
+    // Small enough that messages are read back from the disk, and moved on it, in some runs.
+    limits: { cacheBytes: random.pick([0, 2000, 2 ** 20]), shortLog: random.pick([16, 256]) },
     capabilities: (index) => (index % 3 === 0 ? ['work:render'] : []),
     onEffect: (index, effect) => {
       oracle.effect(index, effect);
@@ -61,6 +61,7 @@ export function run({ seed, nodes, overrides }: RunOptions): RunResult {
       // The satellites take their time, and their node may crash meanwhile.
       world.after(random.below(50), () => {
         if (world.places[index]!.life !== life) return;
+        oracle.processed(index, effect);
         world.event(index, { type: 'processed', delivery: effect.delivery, outcome: { type: 'done' } });
       });
     },

@@ -22,6 +22,8 @@ interface Delivery {
   /** How often the node had crashed at the time of the last one. */
   crashes: number;
   count: number;
+  /** When the satellites had it. */
+  processedAt: number;
 }
 
 export interface OracleParts {
@@ -29,6 +31,9 @@ export interface OracleParts {
   readonly ids: readonly string[];
   readonly crashesOf: (index: number) => number;
 }
+
+// The note that satellites have had a message is written soon and synced by the system within 5 s; a pause of at most 12 s may delay it.
+const NOTED_MS = 20_000;
 
 /** See the head of this file. Every method but {@link missing} throws a {@link Violation}. */
 export class Oracle {
@@ -97,7 +102,7 @@ export class Oracle {
   }
 
   #delivered(index: number, { head, payload, isRedelivered }: Effect & { type: 'deliver' }): void {
-    const token = payload.toString('latin1', 0, payload.indexOf(0x20));
+    const token = tokenIn(payload);
     const sent = this.#sent.get(token);
     const { ids } = this.#parts;
     if (!sent?.submission.payload.equals(payload)) throw new Violation(`node ${index} got a forged payload`);
@@ -110,7 +115,7 @@ export class Oracle {
     const earlier = deliveries.get(index);
     this.counts[isRedelivered ? 'redelivered' : 'delivered']++;
     if (!earlier) {
-      deliveries.set(index, { crashes, count: 1 });
+      deliveries.set(index, { crashes, count: 1, processedAt: Infinity });
       return;
     }
     const mayRepeat = earlier.crashes < crashes && (isRedelivered || !submission.isDurable || !sent.accepted);
@@ -118,8 +123,17 @@ export class Oracle {
     if (!mayRepeat && !(earlier.crashes < crashes && !head.isDurable)) {
       throw new Violation(`node ${index} delivered ${token} twice${isRedelivered ? ', the second time marked' : ''}`);
     }
+    if (head.isDurable && this.#parts.now() - earlier.processedAt > NOTED_MS) {
+      throw new Violation(`node ${index} delivered ${token} again, long after its satellites had had it`);
+    }
     earlier.crashes = crashes;
     earlier.count++;
+  }
+
+  /** The satellites of a node have had a message. */
+  processed(index: number, { payload }: Effect & { type: 'deliver' }): void {
+    const delivery = this.#sent.get(tokenIn(payload))?.deliveries.get(index);
+    if (delivery) delivery.processedAt = Math.min(delivery.processedAt, this.#parts.now());
   }
 
   #reported({ id, status }: Effect & { type: 'outcome' }): void {
@@ -139,4 +153,8 @@ export class Oracle {
   #indexIn(id: string): number {
     return this.#parts.ids.findIndex((one) => id.includes(`.u:${one}`));
   }
+}
+
+function tokenIn(payload: Buffer): string {
+  return payload.toString('latin1', 0, payload.indexOf(0x20));
 }
