@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { configuredTokens, relayTokens } from './access/access.ts';
 import { makeCapabilities } from './capabilities.ts';
+import type { Capabilities } from './capabilities.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
@@ -19,6 +20,7 @@ import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
+import { lonelyPort } from './nodes/nodes.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses, SendOptions } from './plugin-host/plugin-host.ts';
 import {
@@ -40,7 +42,7 @@ import {
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
-import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
+import type { CallStatus, DispatcherDependencies, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Services } from './services/services.ts';
@@ -328,7 +330,8 @@ function makeParts(
     maxDictBytes: maxBodyBytes,
   });
   const reportFailure = (failure: MethodFailure): string => pluginHost.methodFailed(failure);
-  const dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure });
+  const callNode: DispatcherDependencies['callNode'] = (call) => capabilities.nodes.calls.callFor(call);
+  const dispatcher: Dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure, callNode });
   let { maintainer } = options;
   const properties = propertiesOf({ version: VERSION, self, maintainer: () => maintainer, satellites, pluginHost });
   const reconfigured = {
@@ -341,8 +344,9 @@ function makeParts(
     ...{ logs: recentLogs, properties, clock },
     ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
-  const capabilities = makeCapabilities({
+  const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
+    ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
   });
   const { work, services } = capabilities;
   const port: RelayPort = {
@@ -433,6 +437,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     stop: async () => {
       // What arrives now is delivered after the next start.
       router.close();
+      capabilities.nodes.stop();
       // While the neighbours are still answered.
       await ownMesh.leave();
       // A long poll would keep its connection open.

@@ -1,10 +1,12 @@
-/** What plugins offer besides messages and methods: work, recordings and services, with their methods and their steps of a start. */
+/** What a relay offers besides messages and methods: work, recordings, services and calls between nodes, with their methods and steps. */
 import { join } from 'node:path';
 import type { Clock, LogSource, Steps } from './core/core.ts';
 import type { Options } from './config/config.ts';
 import type { EventStream } from './events/events.ts';
 import type { HttpServerDependencies } from './http/http.ts';
 import type { Identity } from './message/message.ts';
+import type { MeshPort } from './mesh/mesh.ts';
+import { Nodes } from './nodes/nodes.ts';
 import type { PluginHost } from './plugin-host/plugin-host.ts';
 import { Recordings, addRecordingMethods } from './recordings/recordings.ts';
 import type { RelayEvent, Router } from './relay/relay.ts';
@@ -28,12 +30,16 @@ export interface CapabilitiesParts {
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly self: () => Identity;
+  readonly mesh: MeshPort;
+  /** Version of this relay. */
+  readonly version: string;
 }
 
 /** The capabilities of a relay. */
 export interface Capabilities {
   readonly work: Work;
   readonly services: Services;
+  readonly nodes: Nodes;
   /** What the HTTP server streams. */
   readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings'>;
   /** Starts them, after the plugins; they stop before the plugins. */
@@ -45,7 +51,7 @@ const WORK_TIMEOUT_MS = 60_000;
 
 /** Makes them, adds their methods to the registry of the dispatcher, and has them follow the states of plugins; nothing runs yet. */
 export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
-  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self } = parts;
+  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, mesh, version } = parts;
   const work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
     ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
@@ -67,14 +73,22 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
   addServiceMethods(dispatcher.registry, services, clock);
 
+  const nodes = new Nodes({
+    ...{ port: mesh, dispatcher, clock, logs, version },
+    ...{ work: () => work.types().map(({ type }) => type), running: () => work.running.length },
+  });
+  events.subscribe(nodes.offer.refresh, ['plugin.state', 'plugin.version']);
+
   return {
     work,
     services,
+    nodes,
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
     start: async (steps) => {
       await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
       await steps.start(services.step);
+      await steps.start(nodes.step);
     },
   };
 }

@@ -6,7 +6,7 @@ export { EXTENSIONS, grantOf, isMethodGlob, permissionOf } from './grants.ts';
 export type { Extension, Grant, Permission } from './grants.ts';
 export { Lockout } from './lockout.ts';
 export { describeCaller, Access } from './roles.ts';
-export type { Role, Principal, SessionCall, TlsChannel } from './roles.ts';
+export type { CallingNode, Role, Principal, SessionCall, TlsChannel } from './roles.ts';
 export { RateLimits } from './rate-limits.ts';
 export { relayTokens } from './relay-tokens.ts';
 export { submitterOf } from './submitter.ts';

@@ -4,7 +4,17 @@ export type { CallDurations } from './call-durations.ts';
 export { callerOf } from './caller.ts';
 export type { Caller } from './caller.ts';
 export { Dispatcher } from './dispatcher.ts';
-export type { CallStatus, DispatcherOptions, FaultKind, MethodFailure, PeerAddresses, SatelliteCall } from './dispatcher.ts';
+export type {
+  CallStatus,
+  CallForCaller,
+  CallToNode,
+  DispatcherDependencies,
+  DispatcherOptions,
+  FaultKind,
+  MethodFailure,
+  PeerAddresses,
+  SatelliteCall,
+} from './dispatcher.ts';
 export { answerAtOnce, answerCall } from './exchange.ts';
 export type { RpcEndpoint } from './exchange.ts';
 export { addIntrospection, describeMethods } from './introspection.ts';

@@ -29,6 +29,8 @@ const CLASS_OF = new Map<string, AccessClass>([
   ),
   ...['hello', 'push', 'pull'].map((word) => [`relay.${word}`, 'read'] as const),
   ...['list', 'show', 'retry', 'drop'].map((word) => [`outbox.${word}`, 'admin'] as const),
+  ['relay.ping', 'read'],
+  ...['get_nodes', 'get_routes', 'get_network_methods', 'traceroute'].map((word) => [`relay.${word}`, 'call'] as const),
   ['relay.get_peers', 'admin'],
   ...['get_trust', 'pair', 'trust', 'forget'].map((word) => [`relay.${word}`, 'admin'] as const),
   ['relay.get_status', 'admin'],
@@ -54,14 +56,7 @@ const CLASS_OF = new Map<string, AccessClass>([
 const FOR_ALL: ReadonlySet<string> = new Set(['relay.hello', 'relay.push', 'relay.pull']);
 const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
 /** Of plugins alone, whatever rights others have. */
-const PLUGINS_ONLY: ReadonlySet<string> = new Set([
-  'relay.call',
-  'relay.log',
-  'relay.push_items',
-  'plugin.next',
-  'plugin.answer',
-  'plugin.answer_fault',
-]);
+const PLUGINS_ONLY: ReadonlySet<string> = new Set(['relay.log', 'relay.push_items', 'plugin.next', 'plugin.answer', 'plugin.answer_fault']);
 
 const PLUGIN = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite() export class Spam extends Plugin {
