@@ -124,8 +124,7 @@ export class Oracle {
       if (before !== undefined) {
         // What is in memory only is forgotten by a relay that is killed, and its neighbour may send it again.
         const isForgotten = this.#sent.get(name)?.kind === 'memory';
-        if (before === life) found.push(`${at} received ${name} twice in one life`);
-        else if (!isRedelivered && !isForgotten) found.push(`${at} received ${name} twice, and it was not marked`);
+        if (!isRedelivered && (before === life || !isForgotten)) found.push(`${at} received ${name} twice, and it was not marked`);
       } else if (isRedelivered && life === 1) found.push(`${at} received ${name} as redelivered in its first life`);
       if ((ids.get(id) ?? name) !== name) found.push(`${at} received ${name} with the id of ${ids.get(id) ?? ''}`);
       ids.set(id, name);

@@ -1,6 +1,5 @@
 /** One run: relays as processes are linked, used, killed and suspended at random, and left in peace; then the oracle judges. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Value } from '../../src/values/values.ts';
 import { Oracle } from './oracle.ts';
 import type { Counts } from './oracle.ts';
 import { planOf } from './plan.ts';
@@ -29,6 +28,12 @@ export interface RunResult {
   readonly faults: Readonly<Record<Fault['type'], number>>;
   /** From the end of the faults until everything was delivered. */
   readonly healedMs: number;
+}
+
+/** A row of `relay.get_nodes`. */
+interface Node {
+  readonly state: string;
+  readonly neighbours: readonly unknown[];
 }
 
 // Relays that start together share two cores.
@@ -89,12 +94,20 @@ class Chaos {
     this.#clients = this.relays.map((relay) => this.#client(relay));
   }
 
+  /** True once every relay knows a way to all others, and has all its links. */
   async #isLinked(): Promise<boolean> {
-    const peers = (await Promise.all(this.relays.map((relay) => relay.callAsAdmin('relay.get_peers')))) as unknown as Record<
-      string,
-      Value
-    >[][];
-    return peers.flat().every(({ state, session }) => state === 'up' && session === 'proven');
+    const known = (await Promise.all(this.relays.map((relay) => relay.callAsAdmin('relay.get_nodes')))) as unknown as Node[][];
+    return known.every(
+      (nodes, index) =>
+        nodes.length === this.relays.length &&
+        nodes.every(({ state }) => state === 'self' || state === 'reachable') &&
+        nodes.find(({ state }) => state === 'self')?.neighbours.length === this.#neighboursOf(index),
+    );
+  }
+
+  #neighboursOf(index: number): number {
+    const others = this.plan.edges.filter((edge) => edge.includes(index)).flat();
+    return new Set(others).size - 1;
   }
 
   /** A client of a relay sends one message after the other, whether the relay runs or not. */

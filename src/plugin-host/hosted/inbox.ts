@@ -183,7 +183,8 @@ export class Inbox {
     const message = again?.message ?? this.#queue.shift();
     if (!message) return;
     try {
-      const isAgain = again?.redelivered === true || this.#durable?.mayHaveBeenDelivered === true;
+      const mayBeCopy = message.isRedelivered === true || this.#durable?.mayHaveBeenDelivered === true;
+      const isAgain = again?.redelivered === true || mayBeCopy;
       const result = this.#recipient.deliver(message, isAgain, now);
       // Each attempt is an object of its own, since the promise of an interrupted one may settle during the next.
       if (isPromise(result)) this.#wait(attempt(message, again), result);
