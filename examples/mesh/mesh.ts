@@ -28,6 +28,7 @@ const portOf = (name: Name): number => given[NAMES.indexOf(name)] ?? 2104 + NAME
 const pluginsDir = fileURLToPath(new URL('plugins/', import.meta.url));
 const state = mkdtempSync(join(tmpdir(), 'co2-mesh-'));
 const relays = new Map<Name, RunningRelay>();
+let isStopping = false;
 
 /** A row of `relay.get_nodes`. */
 interface Node {
@@ -36,6 +37,7 @@ interface Node {
   readonly state: string;
   /** The links to it; -1 if there is no way. */
   readonly links: number;
+  readonly neighbours: readonly unknown[];
 }
 
 async function start(name: Name): Promise<void> {
@@ -46,6 +48,8 @@ async function start(name: Name): Promise<void> {
     pluginsDir,
     plugins: { 'mesh.voice': { name } },
     dataDir: join(state, name),
+    // A relay that starts before its peers says that they are down.
+    log: { level: 'error' },
   });
   relays.set(name, relay);
 }
@@ -77,7 +81,7 @@ async function show(): Promise<void> {
   await Promise.all(NAMES.map(start));
   for (const name of NAMES) console.log(`${name} is ${relays.get(name)?.url}, and lists ${NEIGHBOURS[name].join(' and ')}`);
 
-  await until((all) => all.length === NAMES.length && all.every(({ state: is }) => is !== 'unreachable'));
+  await until((all) => all.length === NAMES.length && all.every(({ neighbours }) => neighbours.length === 2));
   console.log('They have proved their keys, and know each other:');
   await showRoutes();
 
@@ -106,10 +110,13 @@ async function show(): Promise<void> {
 }
 
 async function stopAll(): Promise<void> {
+  isStopping = true;
   await Promise.all(NAMES.map(stop));
   rmSync(state, { recursive: true, force: true });
 }
 
 process.once('SIGINT', () => void stopAll());
 process.once('SIGTERM', () => void stopAll());
-await show();
+await show().catch((error: unknown) => {
+  if (!isStopping) throw error;
+});

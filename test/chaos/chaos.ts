@@ -37,9 +37,9 @@ async function passes(seed: number, co2: string): Promise<boolean> {
   try {
     const result = await run({ seed, nodes, directory, co2, chaosMs: CHAOS_MS, healMs: HEAL_MS });
     ({ violations } = result);
-    const { shape, faults, counts, healedMs } = result;
+    const { shape, trust, faults, counts, healedMs } = result;
     write(
-      `seed ${seed}: ${nodes} relays (${shape}), killed ${faults.kill} times, ended ${faults.stop}, suspended ${faults.suspend}; ` +
+      `seed ${seed}: ${nodes} relays (${shape}, ${trust}), killed ${faults.kill} times, ended ${faults.stop}, suspended ${faults.suspend}; ` +
         `${counts.sent} messages, ${counts.acknowledged} acknowledged, ${counts.delivered} deliveries and ${counts.redelivered} marked as ` +
         `repeated; all there ${(healedMs / 1000).toFixed(1)} s after the last fault`,
     );

@@ -1,6 +1,7 @@
 /** A relay of the mesh as a process of the built package, on an address of its own: started, killed and suspended as often as one likes. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,6 +22,7 @@ export interface ChaosRelayParts {
   readonly port: number;
   readonly peers: readonly string[];
   readonly others: readonly string[];
+  readonly trust: 'pin' | 'clusterSecret';
   /** A module that is loaded into it first, in `test/fixtures`. */
   readonly sabotage: string | undefined;
 }
@@ -28,6 +30,8 @@ export interface ChaosRelayParts {
 /** Between two messages of a sender. */
 export const EVERY_MS = 120;
 const STOP_MS = 15_000;
+// All relays of a run know it.
+const SECRET = randomBytes(32).toString('hex');
 
 /** The address of a relay; each has one, as on a network. */
 export const hostOf = (index: number): string => `127.0.0.${11 + index}`;
@@ -57,18 +61,20 @@ export class ChaosRelay {
 
   constructor(parts: ChaosRelayParts) {
     this.#parts = parts;
-    const { index, directory, port, peers, others } = parts;
+    const { index, directory, port, peers, others, trust } = parts;
     this.url = urlOf(index, port);
     this.directory = join(directory, nickOf(index));
     this.#client = new XmlRpcClient(new URL(this.url), { timeoutMs: 30_000 });
     mkdirSync(this.directory, { recursive: true });
     const dir = this.directory;
     const config = {
-      ...{ host: hostOf(index), port, nick: nickOf(index), peers, drainMs: 2000 },
+      ...{ host: hostOf(index), port, nick: nickOf(index), peers, trust, drainMs: 2000 },
+      ...(trust === 'clusterSecret' && { clusterSecretFile: './cluster.secret' }),
       pluginsDir: join(PROJECT_DIR, 'test/fixtures/chaos'),
       plugins: { 'chaos.ledger': { dir }, 'chaos.sender': { dir, name: `p${index}`, everyMs: EVERY_MS, others } },
     };
     for (const file of ['durable', 'ordinary', 'sent']) writeFileSync(join(dir, `${file}.jsonl`), '');
+    writeFileSync(join(dir, 'cluster.secret'), SECRET, { mode: 0o600 });
     writeFileSync(join(dir, 'config.ts'), `export default ${JSON.stringify(config, undefined, 2)};\n`);
   }
 

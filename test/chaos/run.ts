@@ -21,6 +21,7 @@ export interface RunOptions extends PlanOptions {
 
 export interface RunResult {
   readonly shape: Plan['shape'];
+  readonly trust: Plan['trust'];
   /** The promises that were not kept, as texts. */
   readonly violations: readonly string[];
   readonly counts: Counts;
@@ -55,12 +56,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
   }
 }
 
-async function makeRelays({ nodes, directory, co2, sabotage }: RunOptions, { edges }: Plan): Promise<readonly ChaosRelay[]> {
+async function makeRelays({ nodes, directory, co2, sabotage }: RunOptions, { edges, trust }: Plan): Promise<readonly ChaosRelay[]> {
   const ports = await portsFor(nodes);
   return ports.map((port, index) => {
     const peers = edges.filter(([from]) => from === index).map(([, to]) => urlOf(to, ports[to] ?? 0));
     const others = [...ports.keys()].filter((other) => other !== index);
-    return new ChaosRelay({ index, directory, co2, port, peers, others: others.map(nickOf), sabotage });
+    return new ChaosRelay({ index, directory, co2, port, peers, others: others.map(nickOf), trust, sabotage });
   });
 }
 
@@ -181,7 +182,13 @@ class Chaos {
     await Promise.all(this.relays.map((relay) => relay.stop()));
     // Messages can overtake each other only where there are two paths.
     const violations = this.#oracle.violations({ inOrder: this.plan.shape === 'line' });
-    return { shape: this.plan.shape, violations, counts: this.#oracle.counts(), faults: this.#faults, healedMs };
+    return {
+      ...{ shape: this.plan.shape, trust: this.plan.trust },
+      violations,
+      counts: this.#oracle.counts(),
+      faults: this.#faults,
+      healedMs,
+    };
   }
 
   async end(): Promise<void> {
