@@ -2,12 +2,17 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { SILENT, systemClock } from '../../src/core/core.ts';
 import type { RelayEnvironment } from '../../src/create-relay.ts';
 import type { Config } from '../../src/config/config.ts';
+import { NodeStore } from '../../src/mesh/node-store.ts';
+import { MemoryDisk, openStore } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import { JumpingClock } from '../support/jumping-clock.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 /** Relays that a test starts, stops and starts again: each with its port, its state directory and its neighbours. */
 class Net {
@@ -206,6 +211,30 @@ test.serial('a machine that starts in 1970 and learns the date later loses nothi
   t.deepEqual(net.get('a').seen.matching('message.outcome', { status: 'expired' }), []);
   await net.start('b');
   await got(net.get('b'), 'waits');
+});
+
+test.serial('a date that is set while nothing is written does not count as time that the node was down', async (t) => {
+  const disk = new MemoryDisk();
+  const open = (): Promise<Store> =>
+    openStore({ disk, options: { minFreeBytes: 0, minFreePercent: 0 }, clock: systemClock, report: () => undefined });
+  const clock = new VirtualClock(0);
+  let today = 0;
+  const date = (): number => today + clock.now();
+  const first = await open();
+  const before = new NodeStore({ store: first, clock, date, log: SILENT });
+  await before.begin();
+  await before.write({ type: 'write', batch: 1, operations: [], durability: 'written', isProgress: false });
+  today = Date.UTC(2026, 10, 30);
+  clock.advance(60_000);
+  const now = before.now();
+  before.stop();
+  await first.close();
+  const second = await open();
+  const after = new NodeStore({ store: second, clock, date, log: SILENT });
+  await after.begin();
+  t.true(after.now() >= now && after.now() < now + 1000, `${after.now() - now} ms have passed`);
+  after.stop();
+  await second.close();
 });
 
 test.serial('a client cannot send in the name of a node, here or elsewhere in the mesh', async (t) => {
