@@ -1,9 +1,9 @@
 /** Relays as processes that are killed and suspended under load keep their promises, and the oracle notices those that do not. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { PACKAGE_DIR } from '../support/processes.ts';
+import { PACKAGE_DIR, PROJECT_DIR } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 import { Oracle } from './oracle.ts';
 import { run } from './run.ts';
@@ -14,6 +14,18 @@ function runOf(t: ExecutionContext, options: Partial<RunOptions>): Promise<RunRe
   const common = { seed: 1, nodes: 2, chaosMs: 5000, healMs: 60_000, directory: temporaryDir(t), co2: join(PACKAGE_DIR, 'bin/co2.mjs') };
   return run({ ...common, ...options });
 }
+
+// In README and docs/mesh.md, in these words, without the links.
+const PROMISE =
+  'Relay to relay, each message is stored once, before it is acknowledged. A durable satellite receives it at least once, and a repeat is ' +
+  'marked `redelivered`. A message that was sent with `durable: false` is in memory only.';
+
+test('what is promised is what these runs check', (t) => {
+  for (const page of ['README.md', 'docs/mesh.md']) {
+    const text = readFileSync(join(PROJECT_DIR, page), 'utf8').replace(/\[([^\]]+)\]\([^)]*\)/g, '$1');
+    t.true(text.includes(PROMISE), page);
+  }
+});
 
 test('three relays in a line that are killed, stopped and suspended lose nothing, and repeat nothing without saying so', async (t) => {
   const { violations, counts, faults } = await runOf(t, { nodes: 3, shape: 'line', chaosMs: 10_000 });

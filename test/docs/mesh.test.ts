@@ -49,6 +49,8 @@ test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
     [
+      // examples/mesh, which test/examples runs.
+      'picture',
       'first',
       'second',
       'list',
