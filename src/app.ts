@@ -353,7 +353,7 @@ function makeParts(
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
     },
-    send: (satellite, dict, sendOptions) => router.send(satellite, dict, sendOptions),
+    send: (satellite, dict, sendOptions, generation) => router.send(satellite, dict, sendOptions, generation),
     call: (satellite, method, params, callOptions) => dispatcher.callFromSatellite(satellite, method, params, callOptions),
   };
 

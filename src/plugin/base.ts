@@ -18,7 +18,8 @@ export interface SendOptions {
    */
   readonly to?: SendTo | undefined;
   /**
-   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss it.
+   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss
+   * it.
    * Default true: it is stored if a durable satellite or another node receives it.
    */
   readonly durable?: boolean | undefined;
@@ -29,6 +30,21 @@ export interface SendOptions {
    * after a failure may arrive later.
    */
   readonly ordered?: boolean | undefined;
+}
+
+/** What became of a dict that a satellite sent to other nodes. */
+export interface DeliveryReport {
+  /** As `send` returned it. */
+  readonly id: string;
+  /**
+   * `delivered`: a node to which it was addressed has stored it. `expired`: it was not delivered in time. `rejected`: a relay, or a relay
+   * plugin there, does not take it. `dead-letter`: the receiver crashed again and again over it. `dropped`: too much waited for the node.
+   */
+  readonly status: 'delivered' | 'expired' | 'rejected' | 'dead-letter' | 'dropped';
+  /** Why, for people; empty if it was delivered. */
+  readonly reason: string;
+  /** The id of the node that it concerns; undefined if it is none in particular. */
+  readonly node: string | undefined;
 }
 
 /** Where `call` looks for the method. */
@@ -77,6 +93,14 @@ export abstract class Plugin<Config = unknown> {
    * other satellites, except that bytes and dates in it are your own copies. An error is logged and affects no other satellite.
    */
   receive(_dict: Dict, _context: Context): void | Promise<void> {
+    return undefined;
+  }
+
+  /**
+   * Called with what became of a dict that this satellite sent: once for each node to which a durable one was addressed and delivered, and
+   * once for everything else that happened to it, also if the relay was restarted meanwhile. One call at a time. An error is logged.
+   */
+  onDelivery(_report: DeliveryReport): void | Promise<void> {
     return undefined;
   }
 
