@@ -88,6 +88,17 @@ test('the oracle finds messages that are missing, repeated, out of order, or whe
   t.deepEqual(judged(t, [{ sent: [['sent', 'a.1', 'one', 'n1']], ordinary: [got('a.1')] }, {}]), [
     'n0 (ordinary) received a.1, which is for n1',
   ]);
+  const one = [
+    ['sent', 'a.1', 'one', 'n0'],
+    ['acked', 'a.1', 'id-a.1'],
+  ];
+  const outcome = (status: string): unknown[] => ['outcome', 'id-a.1', status, 'node', '1'];
+  t.deepEqual(judged(t, [{ sent: [...one, outcome('delivered')], durable: [got('a.1')] }]), []);
+  t.deepEqual(judged(t, [{ sent: one, durable: [got('a.1')] }]), ['the sender of a.1 got no report']);
+  t.deepEqual(judged(t, [{ sent: [...one, outcome('delivered'), outcome('delivered')], durable: [got('a.1')] }]), [
+    'the sender of a.1 got a report twice: delivered',
+  ]);
+  t.deepEqual(judged(t, [{ sent: [...one, outcome('expired')], durable: [got('a.1')] }]), ['the sender of a.1 got the report expired']);
   t.deepEqual(judged(t, [{ ordinary: [got('b.1')] }]), ['n0 (ordinary) received b.1, which nobody sent']);
   t.deepEqual(judged(t, [{ sent: sent('a.1'), durable: [got('a.1', true)] }]), [
     'n0 (durable) received a.1 as redelivered in its first life',

@@ -10,6 +10,8 @@ interface Sent {
   /** The relay that it is for; undefined: all. */
   readonly to: number | undefined;
   isAcknowledged: boolean;
+  /** The reports that its sender got: a status, and the start of the relay in which that was. */
+  outcomes: readonly (readonly [status: string, life: string])[];
 }
 
 /** A message that a satellite received. */
@@ -54,7 +56,7 @@ export class Oracle {
 
   /** A client sends a durable message for all. */
   sent(name: string): void {
-    this.#sent.set(name, { name, kind: 'all', to: undefined, isAcknowledged: false });
+    this.#sent.set(name, { name, kind: 'all', to: undefined, isAcknowledged: false, outcomes: [] });
   }
 
   acknowledged(name: string): void {
@@ -62,7 +64,7 @@ export class Oracle {
     if (sent) sent.isAcknowledged = true;
   }
 
-  /** Acknowledged messages that are not where they belong, one text for each and each relay. */
+  /** Acknowledged messages that are not where they belong, or of which their sender knows nothing; one text for each. */
   missing(): readonly string[] {
     this.#readSenders();
     const missing: string[] = [];
@@ -73,12 +75,14 @@ export class Oracle {
         if (to === undefined || to === index) missing.push(`n${index} has not received ${name}, which was acknowledged`);
       }
     }
+    for (const { name, kind, isAcknowledged, outcomes } of this.#sent.values())
+      if (kind === 'one' && isAcknowledged && outcomes.length === 0) missing.push(`the sender of ${name} got no report`);
     return missing;
   }
 
   /** All promises that were not kept. `inOrder`: also whether the messages of a sender came in order. */
   violations({ inOrder }: { readonly inOrder: boolean }): readonly string[] {
-    const found = [...this.missing()];
+    const found = [...this.missing(), ...this.#misreported()];
     for (const [index, { directory }] of this.#relays.entries()) {
       for (const satellite of ['durable', 'ordinary'] as const) {
         const received = receivedIn(directory, satellite);
@@ -104,13 +108,34 @@ export class Oracle {
 
   #readSenders(): void {
     for (const { directory } of this.#relays) {
-      for (const [what, name, kind, to] of linesOf(join(directory, 'sent.jsonl')) as readonly (readonly string[])[]) {
+      const names = new Map<string, string>();
+      const outcomes = new Map<string, (readonly [string, string])[]>();
+      for (const [what, name, third = '', to = '', life = ''] of linesOf(join(directory, 'sent.jsonl')) as readonly (readonly string[])[]) {
         if (name === undefined) continue;
-        if (what === 'sent' && !this.#sent.has(name))
-          this.#sent.set(name, { name, kind: kind as Sent['kind'], to: to ? Number(to.slice(1)) : undefined, isAcknowledged: false });
-        if (what === 'acked') this.acknowledged(name);
+        if (what === 'sent' && !this.#sent.has(name)) {
+          const target = to === '' ? undefined : Number(to.slice(1));
+          this.#sent.set(name, { name, kind: third as Sent['kind'], to: target, isAcknowledged: false, outcomes: [] });
+        } else if (what === 'acked') {
+          this.acknowledged(name);
+          names.set(third, name);
+        } else if (what === 'outcome') outcomes.set(name, [...(outcomes.get(name) ?? []), [third, life]]);
+      }
+      for (const [id, list] of outcomes) {
+        const sent = this.#sent.get(names.get(id) ?? '');
+        if (sent) sent.outcomes = list;
       }
     }
+  }
+
+  /** Messages whose sender got a wrong report, or the same one twice. A relay that was killed may report again. */
+  #misreported(): readonly string[] {
+    return [...this.#sent.values()].flatMap(({ name, kind, outcomes }) => {
+      const lives = new Set(outcomes.map(([, life]) => life));
+      const statuses = [...new Set(outcomes.map(([status]) => status))];
+      if (lives.size < outcomes.length) return [`the sender of ${name} got a report twice: ${statuses.join(', ')}`];
+      const isRight = kind === 'one' ? statuses.every((status) => status === 'delivered') : statuses.length === 0;
+      return isRight ? [] : [`the sender of ${name} got the report ${statuses.join(' and ')}`];
+    });
   }
 
   /** What came again without saying so, or for no reason. */
