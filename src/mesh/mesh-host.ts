@@ -295,6 +295,7 @@ export class MeshHost implements MeshPort {
     }
     this.#isStopped = true;
     this.#cancelTimer?.();
+    this.#store.stop();
     for (const channel of this.#channels.values()) channel.close('the relay stops');
     this.#channels.clear();
     this.#incoming.stop();

@@ -18,7 +18,8 @@ export interface SendOptions {
    */
   readonly to?: SendTo | undefined;
   /**
-   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss it.
+   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss
+   * it.
    * Default true: it is stored if a durable satellite or another node receives it.
    */
   readonly durable?: boolean | undefined;
