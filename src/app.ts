@@ -404,11 +404,8 @@ function knownAddresses({ mesh, peering }: OwnMesh, satellites: Satellites): Htt
 }
 
 /** What the lock tells about where the relay listens; nothing until it does. */
-function listeningOf(
-  { scheme, listening: addresses }: HttpServerPort,
-  { unixSocket }: Options,
-  configFile: string | undefined,
-): Listening | undefined {
+function listeningOf(http: HttpServerPort, { unixSocket }: Options, configFile: string | undefined): Listening | undefined {
+  const { scheme, listening: addresses } = http;
   return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket, configFile };
 }
 
@@ -461,12 +458,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     startTimeoutMs: PLUGINS_TIMEOUT_MS,
     stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
-  await steps.start({
-    name: 'the mesh',
-    start: () => ownMesh.start(identity.get(), http.scheme),
-    stop: () => ownMesh.stop(),
-    stopTimeoutMs: drainTimeoutMs,
-  });
+  const startMesh = (): Promise<void> => ownMesh.start(identity.get(), http.scheme);
+  await steps.start({ name: 'the mesh', start: startMesh, stop: () => ownMesh.stop(), stopTimeoutMs: drainTimeoutMs });
   await steps.start({
     name: 'satellites',
     start: () => satellites.start(identity.get().hostId),

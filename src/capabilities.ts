@@ -87,9 +87,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   events.subscribe(nodes.offer.refresh, ['plugin.state', 'plugin.version']);
 
   return {
-    work,
-    services,
-    nodes,
+    ...{ work, services, nodes },
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
     status: () => ({
       work: workOnWire(work),

@@ -216,12 +216,10 @@ export class MeshNode implements LinkUser<Held> {
       case 'remove-address':
         this.#dialers.delete(event.address);
         return;
-      case 'outbox': {
-        const { request, command } = event;
-        if (command.type === 'retry') for (const dialer of this.#dialers.values()) dialer.hurry(now);
-        this.#custody.handleOutbox(request, command, this.#links, now);
+      case 'outbox':
+        if (event.command.type === 'retry') for (const dialer of this.#dialers.values()) dialer.hurry(now);
+        this.#custody.handleOutbox(event.request, event.command, this.#links, now);
         return;
-      }
       case 'hold':
         this.#hold(event.id, event.isHeld);
         return;

@@ -3,8 +3,7 @@ import { RelayError } from '../core/core.ts';
 import type { HttpLimits, HttpLinkTransport } from '../links/links.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import { PULL_MS } from './channels.ts';
-import type { ChannelCall } from './channels.ts';
-import type { Dialled, Greeted } from './mesh-host.ts';
+import type { ChannelCall, Dialled, Greeted } from './channels.ts';
 import type { OutgoingSession, ProvenTransport } from './proven-transport.ts';
 
 export interface DialledPeerParts {

@@ -24,7 +24,7 @@ import type {
 } from '../mesh-core/mesh-core.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { DialledChannel, IncomingChannels } from './channels.ts';
-import type { Channel, ChannelCall, ChannelCaller } from './channels.ts';
+import type { Channel, ChannelCaller, Dialled } from './channels.ts';
 import { NodeStore } from './node-store.ts';
 import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
@@ -39,21 +39,6 @@ export interface MeshNodeStatus {
   readonly kept: number;
   /** Why no new durable message is accepted; undefined if it is. */
   readonly refusal: string | undefined;
-}
-
-/** A relay that may be dialled. */
-export interface Dialled {
-  /** Proves both ends to each other. Rejects with a RelayError; undefined: the other end is no relay of a mesh. */
-  greet(): Promise<Greeted | undefined>;
-  /** Closes its connections. */
-  close(): Promise<void>;
-}
-
-/** A relay that has proved itself. */
-export interface Greeted {
-  readonly peer: ProvenPeer;
-  /** Calls it in this session. */
-  readonly call: ChannelCall;
 }
 
 export interface MeshHostParts extends NodeStoreParts {

@@ -20,9 +20,9 @@ export interface NodeCalls {
    */
   resolve(name: string): string;
   /**
-   * Calls a method of a node, named by its id or nick, and returns the result. Rejects with a Fault or RelayError of the other node, or with
-   * a RelayError of this one: NOT_FOUND, TIMEOUT, LIMIT if too many calls are open or the parameters are too large, TRANSPORT if the node
-   * cannot be reached.
+   * Calls a method of a node, named by its id or nick, and returns the result. Rejects with a Fault or RelayError of the other node, or
+   * with a RelayError of this one: NOT_FOUND, TIMEOUT, LIMIT if too many calls are open or the parameters are too large, TRANSPORT if
+   * the node cannot be reached.
    */
   call(node: string, method: string, params: readonly Sendable[], options?: NodeCallOptions): Promise<Value>;
   /**
