@@ -10,8 +10,6 @@ import type {
   Effect,
   Frame,
   LinkState,
-  NeighbourStatus,
-  NodeCounters,
   NodeChange,
   NodeEvent,
   OutboxAnswer,
@@ -28,18 +26,7 @@ import type { Channel, ChannelCaller, Dialled } from './channels.ts';
 import { NodeStore } from './node-store.ts';
 import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
-import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
-
-/** What an operator sees of the node. */
-export interface MeshNodeStatus {
-  readonly id: string;
-  readonly neighbours: readonly NeighbourStatus[];
-  readonly counters: NodeCounters;
-  /** Messages that are kept for others or for satellites. */
-  readonly kept: number;
-  /** Why no new durable message is accepted; undefined if it is. */
-  readonly refusal: string | undefined;
-}
+import type { MeshArrival, MeshMessage, MeshNodeStatus, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshHostParts extends NodeStoreParts {
   readonly id: string;
