@@ -5,8 +5,8 @@ import type { Options } from './config/config.ts';
 import type { EventStream } from './events/events.ts';
 import type { HttpServerDependencies } from './http/http.ts';
 import type { Identity } from './message/message.ts';
-import type { MeshPort } from './mesh/mesh.ts';
-import { Nodes } from './nodes/nodes.ts';
+import type { MeshPort, Peering } from './mesh/mesh.ts';
+import { Nodes, lonelyPort } from './nodes/nodes.ts';
 import type { PluginHost } from './plugin-host/plugin-host.ts';
 import { Recordings, addRecordingMethods } from './recordings/recordings.ts';
 import type { RelayEvent, Router } from './relay/relay.ts';
@@ -30,7 +30,9 @@ export interface CapabilitiesParts {
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly self: () => Identity;
-  readonly mesh: MeshPort;
+  /** The node of the mesh; undefined in a test in memory. */
+  readonly mesh: MeshPort | undefined;
+  readonly peering: Pick<Peering, 'status'>;
   /** Version of this relay. */
   readonly version: string;
 }
@@ -41,7 +43,7 @@ export interface Capabilities {
   readonly services: Services;
   readonly nodes: Nodes;
   /** What the HTTP server streams. */
-  readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings'>;
+  readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings' | 'nodes'>;
   /** Starts them, after the plugins; they stop before the plugins. */
   start(steps: Steps): Promise<void>;
 }
@@ -51,7 +53,8 @@ const WORK_TIMEOUT_MS = 60_000;
 
 /** Makes them, adds their methods to the registry of the dispatcher, and has them follow the states of plugins; nothing runs yet. */
 export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
-  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, mesh, version } = parts;
+  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, mesh, peering, version } =
+    parts;
   const work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
     ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
@@ -74,7 +77,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   addServiceMethods(dispatcher.registry, services, clock);
 
   const nodes = new Nodes({
-    ...{ port: mesh, dispatcher, clock, logs, version },
+    ...{ port: mesh ?? lonelyPort(peering.status()), dispatcher, clock, logs, version },
     ...{ work: () => work.types().map(({ type }) => type), running: () => work.running.length },
   });
   events.subscribe(nodes.offer.refresh, ['plugin.state', 'plugin.version']);
@@ -83,7 +86,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     work,
     services,
     nodes,
-    bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
+    bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder, nodes },
     start: async (steps) => {
       await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
