@@ -120,7 +120,7 @@ test('plugins call other nodes, in the process of the relay and in a child, and 
   await t.throwsAsync(near.call('ham.spam.far', 'n2', 'ham.spam.operate', []), { code: 403 } as never);
 });
 
-test('a node that stops answers nobody any more, and callers are told', async (t) => {
+test('a node that stops answers nobody any more, and callers learn why', async (t) => {
   const { relays, ids } = await line(t);
   const [near, , far] = relays;
   await far.stop();
