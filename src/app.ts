@@ -20,7 +20,6 @@ import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
-import { lonelyPort } from './nodes/nodes.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses, SendOptions } from './plugin-host/plugin-host.ts';
 import {
@@ -45,7 +44,6 @@ import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, DispatcherDependencies, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
-import type { Services } from './services/services.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
@@ -115,7 +113,9 @@ export interface AppStatus {
   /** In order. */
   readonly relayPlugins: readonly RelayPluginStatus[];
   /** In the order of the configuration. */
-  readonly services: ReturnType<Services['list']>;
+  readonly services: ReturnType<Capabilities['services']['list']>;
+  /** Calls between this relay and other nodes of the mesh. */
+  readonly nodes: ReturnType<Capabilities['nodes']['calls']['counts']>;
   readonly http: HttpStatus;
 }
 
@@ -343,14 +343,12 @@ function makeParts(
   };
   relayMethods({
     ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins, events },
-    ...{ logs: recentLogs, properties, clock },
-    ...{ reload: environment.reload, capabilities: () => capabilities.status() },
+    ...{ logs: recentLogs, properties, clock, reload: environment.reload, capabilities: () => capabilities.status() },
   });
   const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
-    ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
+    ...{ mesh: host, peering, version: VERSION },
   });
-  const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -369,8 +367,8 @@ function makeParts(
   };
   const status = (): AppStatus => ({
     ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },
-    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), services: services.list() },
-    http: http.status(),
+    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status() },
+    ...{ services: capabilities.services.list(), nodes: capabilities.nodes.calls.counts(), http: http.status() },
   });
   const health = healthOf(status, () => self().hostId);
   const http: HttpServerPort =

@@ -49,7 +49,7 @@ export interface DeliveryReport {
 
 /** Where `call` looks for the method. */
 export interface CallOptions {
-  /** The node to call. Default: this relay. Other nodes cannot be named yet; a RelayError says so. */
+  /** The node of the mesh whose method is called: its id, or its nick if only one node has it. Default: this relay. */
   readonly node?: string | undefined;
 }
 

@@ -52,7 +52,7 @@ test('every snippet is run by a test', (t) => {
       // examples/mesh, which test/examples runs.
       'picture',
       ...['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'discovery-config', 'discovery'],
-      ...['secret', 'secret-config', 'nat-config', 'trust-no-link', 'certificates', 'ca-config'],
+      ...['secret', 'secret-config', 'nat-config', 'trust-no-link', 'certificates', 'ca-config', 'nodes', 'call-node'],
     ],
   );
 });
@@ -191,4 +191,27 @@ test('the commands make certificates with which a relay starts and answers', asy
   const relay = await startCo2(t, { cwd, args: ['--port', String(ports[0])] });
   const curl = ['-s', '--cacert', 'ca.pem', '--cert', 'relay.pem', '--key', 'relay.key', `${relay.url}/healthz`];
   t.is((await run(t, 'curl', curl, { cwd }).exit).code, 0);
+});
+
+test('the commands show the nodes of the mesh, and both they and a plugin call a method of the other node', async (t) => {
+  const ports = await freePorts(2);
+  const spam = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite() export class Spam extends Plugin { @Exposed() add(a: number, b: number): number { return a + b; } }
+`;
+  const attic = await start(t, ports[0]!, { 'config.ts': sourceOf('first', ports), 'plugins/ham/eggs.ts': sourceOf('call-node') });
+  await start(t, ports[1]!, { 'config.ts': sourceOf('second', ports), 'plugins/ham/spam.ts': spam });
+  while (!(await co2(t, attic, 'co2 nodes --json')).includes('"reachable"'));
+  while (!JSON.stringify(await attic.call('relay.get_network_methods')).includes('ham.spam.add'));
+  const says = [
+    /^nick +node .*\nattic +\w{32} +self .*\ncellar +\w{32} +reachable/,
+    /^nick +node .*\ncellar +\w{32} +cellar/,
+    /^cellar answered in \d+(\.\d)? ms/,
+    /^ 1 {2}cellar {2}\w{32} {2}http:\S+ {2}\d+\.\d ms$/,
+    /^method +nodes\nham\.eggs\.sum +attic\nham\.spam\.add +cellar$/,
+    /^5$/,
+  ];
+  const commands = sourceOf('nodes').trim().split('\n');
+  t.is(commands.length, says.length);
+  for (const [index, command] of commands.entries()) t.regex(await co2(t, attic, command), says[index]!, command);
+  t.is(await co2(t, attic, 'co2 call ham.eggs.sum 2 3'), '5');
 });
