@@ -223,7 +223,7 @@ export class MeshNode implements LinkUser<Held> {
         return;
       case 'leave':
         this.#leave();
-        
+        break;
       case 'tick':
     }
   }
