@@ -16,7 +16,8 @@ export interface RelayPluginOptions {
 
 /**
  * Where a dict is. `origin`: it enters the network at this relay, and nothing is signed yet. `through`: it came from a peer and is
- * forwarded to others unchanged; what only crosses this relay on its way through the mesh is not shown to hooks. `delivery`: it is about to be delivered to the satellites of this relay.
+ * forwarded to others unchanged; hooks do not see what only crosses this relay on its way through the mesh. `delivery`: it is about to be
+ * delivered to the satellites of this relay.
  */
 export type HookPlace = 'origin' | 'through' | 'delivery';
 
