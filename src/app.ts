@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { configuredTokens, relayTokens } from './access/access.ts';
 import { makeCapabilities } from './capabilities.ts';
+import type { Capabilities } from './capabilities.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
@@ -19,6 +20,7 @@ import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
+import { lonelyPort } from './nodes/nodes.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses, SendOptions } from './plugin-host/plugin-host.ts';
 import {
@@ -40,7 +42,7 @@ import {
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
-import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
+import type { CallStatus, DispatcherDependencies, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Services } from './services/services.ts';
@@ -49,7 +51,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { checkWorkPrograms, workOnWire } from './work/work.ts';
+import { checkWorkPrograms } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -207,6 +209,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     parts.http.open();
     parts.customEndpoint.open();
     parts.router.open();
+    parts.ownMesh.announce(parts.http.scheme, parts.http.bound.port);
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -310,9 +313,10 @@ function makeParts(
     peer.isHttp ? fakes?.transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
   const ownMesh = makeMesh({
     ...{ options, state, store, logs, events, clock, date, random, resolve, byHttp, otherwise },
+    version: VERSION,
     isReal: !fakes,
   });
-  const { mesh, peering, host } = ownMesh;
+  const { mesh, peering, discovery, host } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -328,7 +332,8 @@ function makeParts(
     maxDictBytes: maxBodyBytes,
   });
   const reportFailure = (failure: MethodFailure): string => pluginHost.methodFailed(failure);
-  const dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure });
+  const callNode: DispatcherDependencies['callNode'] = (call) => capabilities.nodes.calls.callFor(call);
+  const dispatcher: Dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure, callNode });
   let { maintainer } = options;
   const properties = propertiesOf({ version: VERSION, self, maintainer: () => maintainer, satellites, pluginHost });
   const reconfigured = {
@@ -337,14 +342,15 @@ function makeParts(
     },
   };
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, peering, host, pluginHost, relayPlugins, events },
+    ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins, events },
     ...{ logs: recentLogs, properties, clock },
-    ...{ reload: environment.reload, work: () => workOnWire(work) },
+    ...{ reload: environment.reload, capabilities: () => capabilities.status() },
   });
-  const capabilities = makeCapabilities({
+  const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
+    ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
   });
-  const { work, services } = capabilities;
+  const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -431,6 +437,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
+      capabilities.nodes.stop();
       // What arrives now is delivered after the next start.
       router.close();
       // While the neighbours are still answered.

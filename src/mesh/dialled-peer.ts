@@ -34,6 +34,8 @@ export class DialledPeer implements Dialled {
 
   async greet(): Promise<Greeted | undefined> {
     const { name, transport } = this.#parts;
+    // It may have approved this relay since the last hello.
+    if (transport.proof.session === 'proven' && transport.proof.answer !== 'trusted') transport.renew();
     const greeting = await transport.hello();
     if (greeting.kind === 'answer') throw new RelayError('TRANSPORT', `${name} cannot answer now`);
     if (greeting.kind === 'classic' || !greeting.session.isMesh) return undefined;

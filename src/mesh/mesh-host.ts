@@ -12,6 +12,7 @@ import type {
   LinkState,
   NeighbourStatus,
   NodeCounters,
+  NodeChange,
   NodeEvent,
   OutboxAnswer,
   OutboxCommand,
@@ -102,6 +103,7 @@ export class MeshHost implements MeshPort {
   readonly #addresses = new Map<string, Dialled>();
   readonly #receivers = new Map<string, MeshReceiver>();
   readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
+  readonly #nodeListeners = new Set<(change: NodeChange) => void>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #outboxes = new Map<number, (answer: OutboxAnswer) => void>();
   // Submissions of one turn of the event loop are signed together.
@@ -193,6 +195,10 @@ export class MeshHost implements MeshPort {
     });
   }
 
+  async drop(id: string, reason: string): Promise<boolean> {
+    return (await this.outbox({ type: 'drop', id, reason })).type === 'done';
+  }
+
   /** Looks at what waits here for other nodes, or changes it. Rejects with a RelayError UNAVAILABLE if the mesh does not run. */
   outbox(command: OutboxCommand): Promise<OutboxAnswer> {
     if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
@@ -224,6 +230,13 @@ export class MeshHost implements MeshPort {
     this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
+    };
+  }
+
+  onNodes(listener: (change: NodeChange) => void): () => void {
+    this.#nodeListeners.add(listener);
+    return () => {
+      this.#nodeListeners.delete(listener);
     };
   }
 
@@ -282,6 +295,7 @@ export class MeshHost implements MeshPort {
     }
     this.#isStopped = true;
     this.#cancelTimer?.();
+    this.#store.stop();
     for (const channel of this.#channels.values()) channel.close('the relay stops');
     this.#channels.clear();
     this.#incoming.stop();
@@ -396,9 +410,20 @@ export class MeshHost implements MeshPort {
         if (effect.state === 'up') void this.#release(effect.peer);
         events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
         return;
+      case 'node':
+        this.#changed(effect.change);
+        return;
       case 'alarm':
         events.emit({ type: 'mesh.alarm', reason: clean(effect.text, 500) });
     }
+  }
+
+  #changed(change: NodeChange): void {
+    const { id: node } = change;
+    const nick = clean(change.nick, 64);
+    if (change.state === 'up') this.#parts.events.emit({ type: 'node.up', node, nick });
+    else this.#parts.events.emit({ type: 'node.down', node, nick, reason: change.reason });
+    for (const listener of this.#nodeListeners) listener(change);
   }
 
   #take(token: string): Waiting | undefined {

@@ -1,6 +1,8 @@
 /** docs/mesh.md: its configurations and commands do what the page says, on relays of this machine. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Dict } from '../../src/values/values.ts';
@@ -39,12 +41,19 @@ async function peerOf(t: ExecutionContext, relay: RelayProcess, is: (peer: Dict)
   }
 }
 
+const SECRET = randomBytes(32).toString('hex');
+
 const isProven = ({ session, trusts_us: trusts }: Dict): boolean => session === 'proven' && trusts === true;
 
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
-    ['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'secret', 'secret-config', 'certificates', 'ca-config'],
+    [
+      // examples/mesh, which test/examples runs.
+      'picture',
+      ...['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'discovery-config', 'discovery'],
+      ...['secret', 'secret-config', 'nat-config', 'trust-no-link', 'certificates', 'ca-config'],
+    ],
   );
 });
 
@@ -81,6 +90,25 @@ test('an unlisted relay is paired by a code that both sides show', async (t) => 
   t.is(await co2(t, again, 'co2 peers --json'), '[]');
 });
 
+test('relays find each other, and one is paired by its nick', async (t) => {
+  const ports = await freePorts(3);
+  const env = { CO2_DISCOVERY_PORT: String(ports[2]) };
+  const config = sourceOf('discovery-config', ports);
+  const begin = (port: number, source: string): Promise<RelayProcess> =>
+    startCo2(t, { cwd: project(t, { 'plugins/.keep': '', 'config.ts': source }), args: ['--port', String(port)], env });
+  const attic = await begin(ports[0]!, config);
+  const cellar = await begin(ports[1]!, config.replace('attic', 'cellar'));
+  const [list = '', pair = ''] = sourceOf('discovery').trim().split('\n');
+  let shown = '';
+  while (!shown.includes('attic')) shown = await co2(t, cellar, list);
+  const found = /found on the network.*\n.*node.*\n[a-z2-7]{32} +attic +(?<code>[a-z2-7]{4}(?:-[a-z2-7]{4}){3}) /.exec(shown);
+  t.truthy(found, shown);
+  const paired = await co2(t, cellar, pair);
+  t.true(paired.includes(`waits for approval of this relay: compare the code ${found?.groups?.code ?? '?'} there`), paired);
+  t.true((await co2(t, attic, 'co2 peers list --nodes')).includes(found?.groups?.code ?? '?'));
+  t.false((await co2(t, cellar, list)).includes('found on the network'));
+});
+
 test('relays with one cluster secret are peers', async (t) => {
   const ports = await freePorts(2);
   const secrets = project(t, {});
@@ -93,6 +121,59 @@ test('relays with one cluster secret are peers', async (t) => {
   };
   const [one] = [await relay(ports[0]!, ports[1]!), await relay(ports[1]!, ports[0]!)];
   await peerOf(t, one, isProven);
+});
+
+const EAR = `import { Plugin, Satellite, type Dict } from 'co2-relay';
+@Satellite() export class Ear extends Plugin { receive({ data }: Dict): void { this.log('heard', data); } }`;
+
+/** Waits until the relay knows a way to the node with this nick. */
+async function reaches(relay: RelayProcess, nick: string): Promise<void> {
+  for (;;) {
+    const nodes = (await relay.call('relay.get_nodes')) as readonly Dict[];
+    if (nodes.some((node) => node.nick === nick && node.state === 'reachable')) return;
+    await sleep(50);
+  }
+}
+
+/** What is sent to one of them is heard by all others. */
+async function hearEachOther(t: ExecutionContext, relays: Readonly<Record<string, RelayProcess>>): Promise<void> {
+  for (const [name, relay] of Object.entries(relays)) {
+    await co2(t, relay, `co2 notify from-${name}`);
+    for (const other of Object.values(relays)) await other.stderr.line(new RegExp(` heard from-${name}$`));
+  }
+}
+
+test('a relay behind a NAT dials the others, which neither list nor reach it, and dicts go both ways', async (t) => {
+  const ports = await freePorts(2);
+  const files = (config: string): Record<string, string> => ({ 'plugins/ham/ear.ts': EAR, 'cluster.secret': SECRET, 'config.ts': config });
+  const start = (nick: string, port: number, config: string): Promise<RelayProcess> => {
+    const cwd = project(t, files(config));
+    chmodSync(join(cwd, 'cluster.secret'), 0o600);
+    return startCo2(t, { cwd, args: ['--port', String(port)], env: { CO2_NICK: nick } });
+  };
+  const attic = await start('attic', ports[0]!, sourceOf('secret-config', ports));
+  const cellar = await start('cellar', ports[1]!, sourceOf('secret-config', [...ports].reverse()));
+  const cabin = await start('cabin', 0, sourceOf('nat-config', ports));
+  for (const relay of [attic, cellar]) await reaches(relay, 'cabin');
+  await reaches(cabin, 'attic');
+  await hearEachOther(t, { attic, cellar, cabin });
+  const listed = JSON.parse(await co2(t, attic, 'co2 peers --json')) as readonly Dict[];
+  t.deepEqual(
+    listed.map(({ peer }) => peer),
+    [cellar.url],
+  );
+});
+
+test('a relay behind a NAT is paired without a link back, and dicts go both ways', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const attic = await start(t, port, { 'plugins/ham/ear.ts': EAR, 'config.ts': sourceOf('pair-config') });
+  const cabin = await startCo2(t, { cwd: project(t, { 'plugins/ham/ear.ts': EAR }), env: { CO2_NICK: 'cabin' } });
+  await co2(t, cabin, `co2 peers pair ${attic.url}`);
+  const node = /this relay is node (\S+)/.exec(await co2(t, cabin, 'co2 peers list --nodes'))?.[1] ?? '';
+  await co2(t, attic, sourceOf('trust-no-link').replace('NODE', node));
+  await reaches(attic, 'cabin');
+  await hearEachOther(t, { attic, cabin });
+  t.is(await co2(t, attic, 'co2 peers --json'), '[]');
 });
 
 test('the commands make certificates with which a relay starts and answers', async (t) => {

@@ -4,7 +4,7 @@ import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import type { MeshPort } from '../../src/mesh/mesh.ts';
 import type { Message } from '../../src/message/message.ts';
 import { permissionOf } from '../../src/access/access.ts';
-import { ACCESS_CLASSES, systemClock } from '../../src/core/core.ts';
+import { ACCESS_CLASSES, RelayError, systemClock } from '../../src/core/core.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { HostedMethod, Caller } from '../../src/rpc/rpc.ts';
 import type { PluginStatus, SatelliteStatus, Hooks, PluginHost } from '../../src/plugin-host/plugin-host.ts';
@@ -118,6 +118,7 @@ export function makeHeart(
   });
   const dispatcher = new Dispatcher({
     ...{ ...common, peers: mesh, reportFailure: () => 'reported' },
+    callNode: ({ node }) => Promise.reject(new RelayError('NOT_FOUND', `no node is named '${node}'`)),
     options: { ...relayDefaults, ...options, access: { ...relayDefaults.access, ...access } },
   });
   const properties = propertiesOf({
@@ -129,7 +130,7 @@ export function makeHeart(
   addSatelliteMethods(dispatcher.registry, { satellites, router, rejections, generationOf: () => 0 });
   addStatus(dispatcher.registry, {
     ...{ properties, counters: status, mesh: mesh.status, plugins: pluginHost.status, relayPlugins: relayPlugins.status },
-    work: () => ({ running: [], pending: 0, kept: 0, bytes: 0 }),
+    capabilities: () => ({ work: { running: [], pending: 0, kept: 0, bytes: 0 }, recordings: [], services: [] }),
   });
   dispatcher.expose(
     'ham.spam',

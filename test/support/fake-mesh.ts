@@ -75,6 +75,14 @@ export class FakePort implements MeshPort {
     return id;
   }
 
+  drop(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  onNodes(): () => void {
+    return () => undefined;
+  }
+
   receive(contentType: string, receiver: MeshReceiver): void {
     this.#receivers.set(contentType, receiver);
   }

@@ -81,6 +81,11 @@ export class TestNode {
     await this.#stop();
   }
 
+  /** Answers nobody any more, without a goodbye. */
+  vanish(): void {
+    this.#host = undefined;
+  }
+
   /** Leaves no room on its disk, and waits until its store has noticed. */
   async fillDisk(): Promise<void> {
     this.disk.space = { freeBytes: 0, totalBytes: 2 ** 40 };

@@ -100,6 +100,7 @@ export class Program implements HostedPlugin {
           const reads = this.#supervisor.prepared?.reads;
           return reads && writingFor(reads);
         },
+        hasEndedOrAnswers: () => this.#supervisor.hasEndedOrAnswers(),
         onUnwritable: (message, reason) => {
           parts.deadLetters.add({ satellite: name, message, deaths: 0, reason });
           log.error(`${name} cannot read the message ${clean(message.id)}: it is set aside (plugin.dead_letters): ${reason}`);

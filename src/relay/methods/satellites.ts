@@ -22,6 +22,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.register',
     access: 'message',
+    isOfConnection: true,
     help: "Registers the XML-RPC server at the caller's address and the member port (optionally path, nick and host_id) as a satellite, which then receives notify(dict). Returns its record and a token.",
     signatures: [['struct', 'struct']],
     paramNames: ['satellite'],
@@ -40,6 +41,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.unregister',
     access: 'message',
+    isOfConnection: true,
     help: "Ends a registration, which is identified by the member token, or by port or host_id at the caller's address; one that was made with an access token requires that or the member token. Returns true.",
     signatures: [['boolean', 'struct']],
     paramNames: ['satellite'],
@@ -52,6 +54,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.relay',
     access: 'message',
+    isOfConnection: true,
     help: 'Submits a dict on behalf of a satellite, to all other satellites and all peers. The sender is identified by co2: {token}, or by host_id. Returns true once the relay has accepted it; to a plugin that adds a struct of options it returns the id of the message.',
     signatures: [
       ['boolean', 'struct'],
