@@ -22,7 +22,7 @@ import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import { lonelyPort } from './nodes/nodes.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses, SendOptions } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
   OwnIdentity,
@@ -142,10 +142,11 @@ export interface RunningRelay {
    */
   call(method: string, params?: readonly Sendable[]): Promise<Value>;
   /**
-   * Sends a dict as this relay: to all satellites and all peers. It needs a member `data`; `host_id` and `co2` are overwritten. Resolves to
-   * the id of the message. Rejects with a RelayError if no receiver could read the dict, or if the relay is stopping.
+   * Sends a dict as this relay: to all satellites and all other relays, or to the nodes that `options.to` names. It needs a member `data`;
+   * `host_id` and `co2` are overwritten. Resolves to the id of the message, once it is stored if a durable satellite or another node
+   * receives it. Rejects with a RelayError if no receiver could read the dict, `to` names no node, or the relay is stopping.
    */
-  notify(dict: Sendable): Promise<string>;
+  notify(dict: Sendable, options?: SendOptions): Promise<string>;
   status(): AppStatus;
   /**
    * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
@@ -207,6 +208,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     await startInOrder(steps, parts, options, state);
     parts.http.open();
     parts.customEndpoint.open();
+    parts.router.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -219,7 +221,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     events,
     on: (type, listener) => events.subscribe(guarded(listener, type, logs('app')), [type]),
     call: (method, params = []) => dispatcher.callFromProgram(method, params),
-    notify: (dict) => router.send(EMBEDDER, dict),
+    notify: (dict, sendOptions) => router.send(EMBEDDER, dict, sendOptions),
     status: parts.status,
     reconfigure: reconfigurer(options, [dispatcher, http, parts.reconfigured]),
     addPeer: (url) => {
@@ -323,7 +325,7 @@ function makeParts(
   const log = logs('relay');
   const rejections = new RejectionLog(log, clock, events);
   const router = new Router({
-    ...{ pluginHost, satellites, mesh, relayPlugins, rejections, events, log, clock, self },
+    ...{ pluginHost, satellites, mesh, meshPort: ownMesh.host, relayPlugins, rejections, events, log, clock, self },
     hookLimits: options.hookLine,
     maxDictBytes: maxBodyBytes,
   });
@@ -433,6 +435,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
+      // What arrives now is delivered after the next start.
+      router.close();
       capabilities.nodes.stop();
       // While the neighbours are still answered.
       await ownMesh.leave();

@@ -4,7 +4,7 @@ export { ByteReader, ByteWriter } from './bytes.ts';
 export { ed25519Crypto, ed25519Signer } from './ed25519.ts';
 export { TIME_TABLE } from './journal.ts';
 export type { Description, LinkState } from './link-state.ts';
-export { MAX_HOPS } from './limits.ts';
+export { MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS } from './limits.ts';
 export type { Envelope, Head } from './message.ts';
 export { ID_BYTES, idBytes, idText } from './node-id.ts';
 export { MeshNode } from './node.ts';
@@ -29,7 +29,6 @@ export type {
   Target,
 } from './ports.ts';
 export type { Path } from './paths.ts';
-export { MAX_PAYLOAD_BYTES } from './limits.ts';
 export { idOfKey } from './seal.ts';
 export type { Crypto, Signer } from './seal.ts';
 export { SEEN_TABLE, SeenMessages } from './seen.ts';

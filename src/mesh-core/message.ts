@@ -53,7 +53,8 @@ export interface Envelope {
 /** Bytes of a hash. */
 export const HASH_BYTES = 32;
 const VERSION = 1;
-const MAX_TEXT_BYTES = 255;
+/** Bytes of a text in a head. */
+export const MAX_TEXT_BYTES = 255;
 /** Greater than any head that {@link encodeHead} makes of checked values. */
 export const MAX_HEAD_BYTES = 1024;
 const UNICAST = 1;

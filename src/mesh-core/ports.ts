@@ -116,6 +116,8 @@ export type Effect =
       readonly status: DeliveryStatus;
       readonly reason: string;
       readonly node: string | undefined;
+      /** {@link Submission.ref} of the message. */
+      readonly ref: string;
     }
   | { readonly type: 'outbox'; readonly request: number; readonly answer: OutboxAnswer }
   | { readonly type: 'link'; readonly peer: string; readonly state: 'up' | 'down'; readonly reason: string }

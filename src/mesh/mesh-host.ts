@@ -371,8 +371,8 @@ export class MeshHost implements MeshPort {
         this.#take(effect.token)?.reject(new RelayError(REFUSALS[effect.reason], effect.text));
         return;
       case 'outcome': {
-        const { id, status, reason, node } = effect;
-        for (const listener of this.#listeners) listener({ id, status, reason, node });
+        const { id, status, reason, node, ref } = effect;
+        for (const listener of this.#listeners) listener({ id, status, reason, node, ref });
         return;
       }
       case 'outbox':

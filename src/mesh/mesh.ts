@@ -17,6 +17,7 @@ import type { PeerProof } from './proven-transport.ts';
 
 export { PEER_EVENTS, peerLogger } from './peer-events.ts';
 export type { PeerEvent } from './peer-events.ts';
+export { NodeIndex } from './node-index.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
 export { meshDefaults, meshShape } from './options.ts';
@@ -241,7 +242,7 @@ export class Mesh {
       this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
-    const targets = this.#unpassed(message).filter((peer) => this.#meshNode(peer) === undefined);
+    const targets = this.#classicTargets(message);
     if (targets.length === 0) return 0;
     const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
@@ -252,16 +253,20 @@ export class Mesh {
     return targets.length;
   }
 
-  /** Names of the configured peers that the message has not passed. */
+  /** Names of the peers that {@link forward} would reach. */
   targets(message: Message): readonly string[] {
-    return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
+    return message.hopsLeft === 0 ? [] : this.#classicTargets(message).map(({ address }) => address.name);
   }
 
-  #unpassed(message: Message): readonly Peer[] {
+  #classicTargets(message: Message): readonly Peer[] {
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
     const plain = this.#plainSource(message);
     return this.#peers.filter(
-      (peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)) && !hasPassed(peer, message),
+      (peer) =>
+        this.#meshNode(peer) === undefined &&
+        peer !== plain &&
+        !passed.some((host) => peer.address.is(host.address, host.port)) &&
+        !hasPassed(peer, message),
     );
   }
 

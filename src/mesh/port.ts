@@ -42,6 +42,8 @@ export interface MeshOutcome {
   readonly reason: string;
   /** The node that it concerns; undefined: none in particular. */
   readonly node: string | undefined;
+  /** {@link MeshMessage.ref} of the message, also if it was sent before the last start of this relay. */
+  readonly ref: string;
 }
 
 /** Takes arrivals of one kind. A durable message counts as processed once the promise resolves. What it throws rejects the message. */

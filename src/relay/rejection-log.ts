@@ -41,9 +41,14 @@ export class RejectionLog {
     try {
       return work();
     } catch (error) {
-      if (RelayError.is(error)) this.#record(what, caller, error);
+      if (RelayError.is(error)) this.#record(what, describeCaller(caller), error);
       throw error;
     }
+  }
+
+  /** Records a dict that a node of the mesh sent and that is refused. */
+  ofNode(node: string, refusal: RelayError): void {
+    this.#record('a dict', `node ${node}`, refusal);
   }
 
   wrongToken(caller: Caller): void {
@@ -71,13 +76,12 @@ export class RejectionLog {
   }
 
   /** Logs every refusal at debug, with the id that the dict claims, and forged origins as a warning, once a second at most. */
-  #record(what: string, caller: Caller, { code, message: reason }: RelayError): void {
+  #record(what: string, caller: string, { code, message: reason }: RelayError): void {
     this.#byCode.set(code, (this.#byCode.get(code) ?? 0) + 1);
-    if (this.#events.isWatched('message.refused'))
-      this.#events.emit({ type: 'message.refused', what, caller: describeCaller(caller), code, reason });
-    this.#log.debug(`refused ${what} from ${describeCaller(caller)}: ${reason}`);
+    if (this.#events.isWatched('message.refused')) this.#events.emit({ type: 'message.refused', what, caller, code, reason });
+    this.#log.debug(`refused ${what} from ${caller}: ${reason}`);
     if (code !== 'ORIGIN_REFUSED') return;
     this.#count.originRefused++;
-    this.#warnings.warn(`refused a dict from ${describeCaller(caller)}: ${reason}`);
+    this.#warnings.warn(`refused a dict from ${caller}: ${reason}`);
   }
 }

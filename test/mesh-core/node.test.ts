@@ -122,7 +122,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   const mesh = new Mesh(4, LINE);
   mesh.world.crash(3, true);
   mesh.run(5000);
-  mesh.send(0, 3);
+  mesh.send(0, 3, { ref: 'message 1' });
   mesh.send(0, 'all');
   mesh.run(1000);
   t.deepEqual(mesh.delivered.sort(), ['1 m2', '2 m2']);
@@ -131,6 +131,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   mesh.run(90_000);
   t.deepEqual(mesh.delivered.filter((one) => one.startsWith('3')).sort(), ['3 m1', '3 m2']);
   t.deepEqual(mesh.outcomes, ['0 delivered 3']);
+  t.is(mesh.all('outcome')[0]![1].ref, 'message 1', 'the sender is known after its restart');
 });
 
 test('a message to a dead node expires in time, and its sender gets one report', (t) => {
@@ -184,10 +185,11 @@ test('answers to answers end', (t) => {
 
 test('what the satellites of the target reject is reported to the sender', (t) => {
   const mesh = new Mesh(4, LINE, { outcome: { type: 'dead-letter', reason: 'ham.spam.Spam crashed five times' } });
-  mesh.send(0, 3);
+  mesh.send(0, 3, { ref: 'message 1' });
   mesh.run(2000);
   t.deepEqual(mesh.outcomes, ['0 delivered 3', '0 dead-letter 3']);
-  t.is(mesh.all('outcome')[1]![1].reason, 'ham.spam.Spam crashed five times');
+  const [, report] = mesh.all('outcome').map(([, outcome]) => outcome);
+  t.like(report, { reason: 'ham.spam.Spam crashed five times', ref: 'message 1' });
 });
 
 test('too much for one node is refused; a neighbour that is away loses its oldest broadcasts, with a report', (t) => {

@@ -77,7 +77,7 @@ export class WorkMesh {
       const [origin, target] = [this.nodes.get(message.origin), this.nodes.get(message.target.type === 'node' ? message.target.id : '')];
       const ageMs = now - message.sentAt;
       if (ageMs >= (message.ttlMs ?? 0)) {
-        origin?.tell({ id: message.id, status: 'expired', reason: '', node: undefined });
+        origin?.tell({ id: message.id, status: 'expired', reason: '', node: undefined, ref: '' });
         return false;
       }
       if (!origin || !this.isReachable(origin, target)) return true;
@@ -91,7 +91,7 @@ export class WorkMesh {
     const { id, origin, isDurable, contentType, payload, ttlMs = 0 } = message;
     const sender = this.nodes.get(origin);
     await nextTurn();
-    sender?.tell({ id, status: 'delivered', reason: '', node: target.id });
+    sender?.tell({ id, status: 'delivered', reason: '', node: target.id, ref: '' });
     const head = {
       ...{
         origin,
@@ -111,7 +111,7 @@ export class WorkMesh {
     try {
       await target.receiver?.({ head, payload, ageMs, via: [origin], isRedelivered: false });
     } catch (error) {
-      sender?.tell({ id, status: 'rejected', reason: error instanceof Error ? error.message : '', node: target.id });
+      sender?.tell({ id, status: 'rejected', reason: error instanceof Error ? error.message : '', node: target.id, ref: '' });
     }
   }
 

@@ -303,12 +303,12 @@ export class ChildModule {
     const { client, log } = this.#parts;
     return {
       expose: () => undefined,
-      send: async (satellite, dict, { durable }) => {
+      send: async (satellite, dict, { to, durable, ttlMs, ordered }) => {
         // The dict is serialized here, so that the author sees the same error as in the relay's own process.
         const source = serialiseStruct(dict, { nil: true, i8: true });
-        const id = (await client.call('relay.relay', [dict, durable === undefined ? {} : { durable }])) as string;
+        const id = (await client.call('relay.relay', [dict, { to, durable, ttl_ms: ttlMs, ordered }])) as string;
         // The relay does not deliver the dict back to this process, which may contain other satellites of the module.
-        if (this.#receiving().some(({ name }) => name !== satellite))
+        if (to === undefined && this.#receiving().some(({ name }) => name !== satellite))
           this.#deliverToSiblings(satellite, id, source).catch((error: unknown) => {
             log.error(`${clean(satellite)}: what it sent failed here:`, error);
           });

@@ -1,6 +1,6 @@
 /** The methods by which remote satellites register, submit dicts, unregister, and are listed. */
 import { Double, dictOf, isDict } from '../../values/values.ts';
-import { RelayError, andThen } from '../../core/core.ts';
+import { RelayError, andThen, clean } from '../../core/core.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Credential, Registered, Satellites, SatelliteView, Sender } from '../../satellites/satellites.ts';
 import type { RejectionLog } from '../rejection-log.ts';
@@ -96,10 +96,14 @@ async function sendAs(plugin: string, params: readonly Value[], caller: Caller, 
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
     throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and from a plugin also a struct of options');
-  const { durable } = options ?? dictOf();
-  if (durable !== undefined && typeof durable !== 'boolean')
-    throw new RelayError('INVALID_PARAMS', 'relay.relay: the option durable is true or false');
-  const id = await router.sendAsWritten(plugin, dict, caller, { durable });
+  const { to, durable, ttl_ms: ttlMs, ordered, ...others } = options ?? dictOf();
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined)
+    throw new RelayError(
+      'INVALID_PARAMS',
+      `relay.relay has no option ${clean(unknown, 40)}; its options are to, durable, ttl_ms and ordered`,
+    );
+  const id = await router.sendAsWritten(plugin, dict, caller, { to, durable, ttlMs, ordered });
   return options === undefined || id;
 }
 
