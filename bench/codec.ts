@@ -9,8 +9,7 @@ import { BASE64, NOTIFY, PROSE, SERIES, SMALL, STRUCTS } from './documents.ts';
 import type { Document } from './documents.ts';
 import { NPM, PYTHON } from './peers.ts';
 import { timeEach } from './statistics.ts';
-import type { Contender } from './statistics.ts';
-import type { Effort } from './wire.ts';
+import type { Contender, Effort } from './statistics.ts';
 import type { Aim, Figure, Ratio } from './table.ts';
 
 // The package's codec has no types, because it is not meant to be used on its own.
@@ -31,16 +30,16 @@ const DOCUMENTS = [SMALL, NOTIFY, STRUCTS, SERIES, PROSE, BASE64];
 /**
  * MiB per second for each document, parsed and written. `directory`: for temporary Python files; `skipped` receives what is not available.
  */
-export async function codec({ rounds, ms }: Effort, directory: string, skipped: string[]): Promise<Figure[]> {
+export async function codec(effort: Effort, directory: string, skipped: string[]): Promise<Figure[]> {
   const python = pythonTimes(directory, skipped);
   const figures: Figure[] = [];
   for (const [index, document] of DOCUMENTS.entries()) {
-    const times = new Map(await timeEach(readers(document), rounds, ms));
+    const times = new Map(await timeEach(readers(document), effort));
     if (python) times.set(PYTHON, (python[index] ?? NaN) * 1e6);
     figures.push(figureOf('Parse', document, times, AIMS.parse));
   }
   for (const document of DOCUMENTS) {
-    figures.push(figureOf('Serialise', document, await timeEach(writers(document), rounds, ms), AIMS.serialise));
+    figures.push(figureOf('Serialise', document, await timeEach(writers(document), effort), AIMS.serialise));
   }
   return figures;
 }

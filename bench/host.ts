@@ -31,7 +31,7 @@ export async function host({ isQuick, say }: HostOptions): Promise<Report> {
     await save(directory, 'ham/near.ts', box('Near', ''));
     await save(directory, 'ham/far.ts', box('Far', `{ isolation: 'child' }`));
     await save(directory, 'ham/meter.ts', METER);
-    const relay = await peers.relayOf(directory);
+    const relay = await peers.relay(directory);
     say('calls ...');
     const called = await calls(relay, isQuick ? { rounds: 3, ms: 500 } : { rounds: 7, ms: 1500 });
     const calledHere = await callsBetween(relay, isQuick ? 3 : 7);
@@ -176,12 +176,12 @@ async function delays(client: XmlRpcClient, port: number, count: number): Promis
 async function manyPlugins(peers: Peers, rounds: number): Promise<Figure[]> {
   const directory = join(peers.directory, 'many');
   for (let n = 0; n < PLUGINS; n++) await save(directory, `pack${n % 20}/box${n}.ts`, box(`Box${n}`, ''));
-  // Compiles them once for this checkout.
-  await (await peers.relayOf(directory)).end();
+  // Compiles them once.
+  await (await peers.relay(directory)).end();
   const [times, sizes]: [number[], number[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
     const began = performance.now();
-    const relay = await peers.relayOf(directory);
+    const relay = await peers.relay(directory);
     times.push(performance.now() - began);
     sizes.push(residentMiB(relay) ?? NaN);
     await relay.end();

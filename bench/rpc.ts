@@ -22,13 +22,17 @@ export async function rpc({ isQuick, say }: RpcOptions): Promise<Report> {
   const peers = new Peers(pinTo(0));
   try {
     say('codec ...');
-    const own = await codec(isQuick ? { rounds: 3, ms: 30 } : { rounds: 9, ms: 150 }, peers.directory, peers.skipped);
+    const own = await codec(
+      isQuick ? { rounds: 3, ms: 20, warmUpMs: 200 } : { rounds: 9, ms: 150, warmUpMs: 400 },
+      peers.directory,
+      peers.skipped,
+    );
     say('bounds ...');
     const bounds = [...(await holds(isQuick ? 1 : 5)), ...growth(isQuick ? 1 : 5)];
     say('calls ...');
     const [relay, bare] = [await peers.relay(), await peers.bareFastify()];
     const servers = [relay, bare, ...(await peers.others())];
-    const effort = isQuick ? { rounds: 3, ms: 1000 } : { rounds: 7, ms: 2000 };
+    const effort = isQuick ? { rounds: 2, ms: 1000, warmUpMs: 2000 } : { rounds: 7, ms: 2000, warmUpMs: 4000 };
     const load = isInstalled('wrk') ? wrkLoad(peers.directory, pinTo(1)) : ownLoad;
     if (load === ownLoad) {
       peers.skipped.push('wrk: it is not installed, so this process makes the load, which costs as much as a server');

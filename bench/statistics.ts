@@ -10,8 +10,14 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-// Until V8 has compiled what is measured, even on a busy machine.
-const WARM_UP_MS = 400;
+/** How much is measured. */
+export interface Effort {
+  readonly rounds: number;
+  /** ms for each contender in each round. */
+  readonly ms: number;
+  /** ms of each contender before the first round, until V8 has compiled what is measured. */
+  readonly warmUpMs: number;
+}
 
 /** One way to do the same work. */
 export interface Contender {
@@ -23,9 +29,9 @@ export interface Contender {
  * Microseconds for one run of each contender's work, as medians over `rounds`: in each round the contenders take turns of `ms`, so that
  * other load on the machine affects all alike.
  */
-export async function timeEach(contenders: readonly Contender[], rounds: number, ms: number): Promise<ReadonlyMap<string, number>> {
+export async function timeEach(contenders: readonly Contender[], { rounds, ms, warmUpMs }: Effort): Promise<ReadonlyMap<string, number>> {
   const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (const { work } of contenders) await timeFor(work, WARM_UP_MS);
+  for (const { work } of contenders) await timeFor(work, warmUpMs);
   for (let round = 0; round < rounds; round++) {
     for (const { name, work } of contenders) times.get(name)?.push(await timeFor(work, ms));
   }

@@ -49,7 +49,7 @@ async function appends(directory: string, load: Load, rounds: number): Promise<F
   for (let round = 0; round < rounds; round++) {
     const path = join(directory, `${load.writers}-${round}`);
     const level = await cost(() => appendByLevel(`${path}-level`, load));
-    const own = await cost(() => appendByStore(`${path}-store`, load));
+    const own = await cost(() => appendByStore(`${path}-store`, load, VALUE));
     theirs.push(load.records / level.seconds);
     ours.push(load.records / own.seconds);
     processor.push(level.cpuSeconds / own.cpuSeconds);
@@ -62,12 +62,18 @@ async function appends(directory: string, load: Load, rounds: number): Promise<F
   return [{ group, what: `${load.writers} at once`, value: median(ours), unit: '/s', ratios }];
 }
 
+/** Records of so many bytes that the store appends and syncs per second, for so many writers at once. */
+export async function syncedAppends(path: string, { bytes, ...load }: Load & { readonly bytes: number }): Promise<number> {
+  const { seconds } = await cost(() => appendByStore(path, load, Buffer.alloc(bytes, 'x')));
+  return load.records / seconds;
+}
+
 /** Each writer appends the next record once its last one is synced. */
-async function appendByStore(path: string, { writers, records }: Load): Promise<() => Promise<void>> {
+async function appendByStore(path: string, { writers, records }: Load, value: Buffer): Promise<() => Promise<void>> {
   const opened = await open(path);
   let left = records;
   const write = async (): Promise<void> => {
-    while (left-- > 0) await opened.write([{ type: 'append', log: 'bench', value: VALUE }]);
+    while (left-- > 0) await opened.write([{ type: 'append', log: 'bench', value }]);
   };
   await Promise.all(Array.from({ length: writers }, write));
   return () => opened.close();

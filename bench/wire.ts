@@ -2,21 +2,15 @@
 import { NOTE, NOTIFY, SMALL, arrayOfStructs, base64Of } from './documents.ts';
 import type { Document } from './documents.ts';
 import { CONNECTIONS, Connection, requestOf } from './load.ts';
-import { BARE, NPM, cpuSeconds, residentMiB } from './peers.ts';
+import { ABYSS, BARE, NPM, PYTHON, cpuSeconds, residentMiB } from './peers.ts';
 import type { Server } from './peers.ts';
 import { median, quantile } from './statistics.ts';
+import type { Effort } from './statistics.ts';
 import type { Aim, Figure, Ratio } from './table.ts';
 import type { Load } from './wrk.ts';
 
-/** How much is measured. */
-export interface Effort {
-  readonly rounds: number;
-  /** ms for each server in each round. */
-  readonly ms: number;
-}
-
-// Until V8 has compiled what a call needs.
-const WARM_UP_MS = 4_000;
+// Programs that V8 does not run.
+const ALWAYS_WARM: ReadonlySet<string> = new Set([PYTHON, ABYSS]);
 const LARGE_BYTES = 32 * 1024 * 1024;
 const AIMS: ReadonlyMap<Document, Readonly<Record<string, Aim>>> = new Map([
   [SMALL, { [BARE]: { least: 1.1 }, [NPM]: { least: 4.5 } }],
@@ -35,8 +29,13 @@ interface Round {
 }
 
 /** Calls of `document` in alternating rounds: our relay, which comes first, in relation to the others. */
-export async function calls(document: Document, servers: readonly Server[], { rounds, ms }: Effort, load: Load): Promise<Figure[]> {
-  for (const { port } of servers) await load(port, document, WARM_UP_MS);
+export async function calls(
+  document: Document,
+  servers: readonly Server[],
+  { rounds, ms, warmUpMs }: Effort,
+  load: Load,
+): Promise<Figure[]> {
+  for (const { name, port } of servers) if (!ALWAYS_WARM.has(name)) await load(port, document, warmUpMs);
   const results = new Map(servers.map((server) => [server.name, [] as Round[]]));
   for (let round = 0; round < rounds; round++) {
     for (const server of servers) results.get(server.name)?.push(await oneRound(server, document, ms, load));

@@ -51,7 +51,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { checkWorkPrograms, workOnWire } from './work/work.ts';
+import { checkWorkPrograms } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -209,6 +209,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     parts.http.open();
     parts.customEndpoint.open();
     parts.router.open();
+    parts.ownMesh.announce(parts.http.scheme, parts.http.bound.port);
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -312,9 +313,10 @@ function makeParts(
     peer.isHttp ? fakes?.transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
   const ownMesh = makeMesh({
     ...{ options, state, store, logs, events, clock, date, random, resolve, byHttp, otherwise },
+    version: VERSION,
     isReal: !fakes,
   });
-  const { mesh, peering, host } = ownMesh;
+  const { mesh, peering, discovery, host } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
@@ -340,20 +342,20 @@ function makeParts(
     },
   };
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, peering, host, pluginHost, relayPlugins, events },
+    ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins, events },
     ...{ logs: recentLogs, properties, clock },
-    ...{ reload: environment.reload, work: () => workOnWire(work) },
+    ...{ reload: environment.reload, capabilities: () => capabilities.status() },
   });
   const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
     ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
   });
-  const { work, services } = capabilities;
+  const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
     },
-    send: (satellite, dict, sendOptions) => router.send(satellite, dict, sendOptions),
+    send: (satellite, dict, sendOptions, generation) => router.send(satellite, dict, sendOptions, generation),
     call: (satellite, method, params, callOptions) => dispatcher.callFromSatellite(satellite, method, params, callOptions),
   };
 
@@ -435,9 +437,9 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
+      capabilities.nodes.stop();
       // What arrives now is delivered after the next start.
       router.close();
-      capabilities.nodes.stop();
       // While the neighbours are still answered.
       await ownMesh.leave();
       // A long poll would keep its connection open.

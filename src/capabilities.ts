@@ -8,13 +8,13 @@ import type { Identity } from './message/message.ts';
 import type { MeshPort } from './mesh/mesh.ts';
 import { Nodes } from './nodes/nodes.ts';
 import type { PluginHost } from './plugin-host/plugin-host.ts';
-import { Recordings, addRecordingMethods } from './recordings/recordings.ts';
-import type { RelayEvent, Router } from './relay/relay.ts';
+import { Recordings, addRecordingMethods, recordingSummary } from './recordings/recordings.ts';
+import type { CapabilitiesStatus, RelayEvent, Router } from './relay/relay.ts';
 import type { Dispatcher } from './rpc/rpc.ts';
-import { Services, addServiceMethods } from './services/services.ts';
+import { Services, addServiceMethods, serviceSummary } from './services/services.ts';
 import type { StateDirectory } from './state/state.ts';
 import type { Store } from './store/store.ts';
-import { ReceivedUnits, Work, WorkBodies, addWorkMethods, pluginExecutor } from './work/work.ts';
+import { ReceivedUnits, Work, WorkBodies, addWorkMethods, pluginExecutor, workOnWire } from './work/work.ts';
 import type { WorkNetwork } from './work/work.ts';
 
 export interface CapabilitiesParts {
@@ -43,6 +43,8 @@ export interface Capabilities {
   readonly nodes: Nodes;
   /** What the HTTP server streams. */
   readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings'>;
+  /** What `relay.get_status` says of them. */
+  status(): CapabilitiesStatus;
   /** Starts them, after the plugins; they stop before the plugins. */
   start(steps: Steps): Promise<void>;
 }
@@ -89,6 +91,14 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     services,
     nodes,
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
+    status: () => ({
+      work: workOnWire(work),
+      recordings: recordings.recorder
+        .list()
+        .filter(({ state }) => state.type !== 'idle')
+        .map(recordingSummary),
+      services: services.list().map((service) => serviceSummary(service, clock)),
+    }),
     start: async (steps) => {
       await steps.start({
         name: 'work',

@@ -1,20 +1,25 @@
 /** What the benchmark and the programs at the ends of a hop say to each other through the IPC channel. */
 
 /**
- * To the sender: `{ count, bytes }` makes it send as fast as it can, `{ lone, bytes }` makes it send so many dicts one at a time, and
- * `{ delivered }` passes on the report of the receivers. To the receivers: `{ every }` makes them report after so many dicts.
+ * To the sender: `{ count, bytes }` makes it send as fast as it can, `{ lone, bytes, pauseMs }` makes it send so many dicts one at a
+ * time, and `{ delivered }` passes on the report of the receivers. To the receivers: `{ every }` makes them report after so many dicts.
  */
 export type HopCommand =
   | { readonly count: number; readonly bytes: number }
-  | { readonly lone: number; readonly bytes: number }
+  | { readonly lone: number; readonly bytes: number; readonly pauseMs: number }
   | { readonly every: number }
   | Delivered;
 
-/**
- * `{ ports }` says that a program is ready, `{ delivered }` how many dicts all receivers have, and `{ latenciesUs }` how long each of the
- * lone dicts took from the sender to the receiver.
- */
-export type HopReport = { readonly ports: readonly number[] } | { readonly latenciesUs: readonly number[] } | Delivered;
+/** `{ ports }` says that a program is ready. */
+export type HopReport = { readonly ports: readonly number[] } | Sent | Delivered;
+
+/** Of the sender, once all dicts of a command have arrived. */
+export interface Sent {
+  /** ms until all were sent, and acknowledged if they are. */
+  readonly sentMs: number;
+  /** From the sender to the receiver: of each lone dict, or of one of {@link REPORTED}. */
+  readonly latenciesUs: readonly number[];
+}
 
 /** Dicts that all receivers have since the start, and when the last of them arrived, by {@link clockUs}. */
 export interface Delivered {

@@ -1,4 +1,4 @@
-/** A hop over NATS core, by the few lines of its text protocol that this takes. */
+/** Hops over NATS, by the few lines of its text protocol that they take: core, and JetStream with acknowledgements on both sides. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
@@ -21,36 +21,104 @@ function readLines(socket: Socket, onLine: (verb: string, words: readonly string
   });
 }
 
+/** A message: what it was sent to, where to an answer goes, and its payload. */
+interface Message {
+  readonly subject: string;
+  readonly reply: string | undefined;
+  readonly payload: Buffer;
+}
+
 /** Connects, and waits until the server has read what is sent here. */
-async function open(port: number, isSubscriber: boolean, onDict: () => void): Promise<Socket> {
+async function open(port: number, subject: string | undefined, onMessage: (message: Message) => void): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');
   const isReady = new Promise<void>((resolve) => {
     readLines(socket, (verb, words, payload) => {
       if (verb === 'MSG') {
-        checkDict(payload);
-        onDict();
+        const [to = '', , ...others] = words;
+        onMessage({ subject: to, reply: others.length > 1 ? others[0] : undefined, payload });
       } else if (verb === 'PING') socket.write('PONG\r\n');
       else if (verb === 'PONG') resolve();
       else if (verb === '-ERR') throw new Error(`NATS: ${words.join(' ')}`);
     });
   });
-  socket.write(`CONNECT {"verbose":false,"pedantic":false}\r\n${isSubscriber ? 'SUB bench 1\r\n' : ''}PING\r\n`);
+  socket.write(`CONNECT {"verbose":false,"pedantic":false}\r\n${subject === undefined ? '' : `SUB ${subject} 1\r\n`}PING\r\n`);
   await isReady;
   return socket;
 }
 
-export const hop: Hop = {
+function publication(subject: string, payload: string, reply = ''): string {
+  return `PUB ${subject} ${reply === '' ? '' : `${reply} `}${Buffer.byteLength(payload)}\r\n${payload}\r\n`;
+}
+
+/** Sends, and waits while the connection takes nothing more. */
+function write(socket: Socket, text: string): Promise<unknown> | undefined {
+  return socket.write(text) ? undefined : once(socket, 'drain');
+}
+
+export const core: Hop = {
   concurrency: 1,
   receive: async ({ count, port, onDict }) => {
-    await Promise.all(Array.from({ length: count }, () => open(port, true, onDict)));
+    const onMessage = ({ payload }: Message): void => {
+      checkDict(payload);
+      onDict();
+    };
+    await Promise.all(Array.from({ length: count }, () => open(port, 'bench', onMessage)));
     return [];
   },
   send: async ({ port }) => {
-    const socket = await open(port, false, () => undefined);
-    return (dict) => {
-      const json = JSON.stringify(dict);
-      return socket.write(`PUB bench ${Buffer.byteLength(json)}\r\n${json}\r\n`) ? undefined : once(socket, 'drain');
-    };
+    const socket = await open(port, undefined, () => undefined);
+    return (dict) => write(socket, publication('bench', JSON.stringify(dict)));
+  },
+};
+
+const STREAM = 'BENCH';
+
+/** Calls `method` of the JetStream API. */
+async function api(port: number, method: string, params: object): Promise<void> {
+  const inbox = `_INBOX.api-${process.pid}`;
+  const answered = new Promise<Buffer>((resolve, reject) => {
+    open(port, inbox, ({ payload }) => {
+      resolve(payload);
+    }).then((socket) => socket.write(publication(`$JS.API.${method}`, JSON.stringify(params), inbox)), reject);
+  });
+  const { error } = JSON.parse((await answered).toString()) as { readonly error?: { readonly description: string } };
+  if (error) throw new Error(`JetStream: ${method}: ${error.description}`);
+}
+
+/** A stream in files, and a consumer per receiver that acknowledges each message. The server syncs its files only now and then. */
+export const jetStream: Hop = {
+  concurrency: 1_024,
+  isStored: true,
+  receive: async ({ count, port, onDict }) => {
+    await api(port, `STREAM.CREATE.${STREAM}`, { name: STREAM, subjects: ['jetstream'], storage: 'file', retention: 'interest' });
+    for (let n = 0; n < count; n++) {
+      const [name, deliver] = [`receiver-${n}`, `deliver-${n}`];
+      const socket = await open(port, deliver, ({ reply = '', payload }) => {
+        checkDict(payload);
+        onDict();
+        socket.write(publication(reply, '+ACK'));
+      });
+      const config = { durable_name: name, deliver_subject: deliver, ack_policy: 'explicit', max_ack_pending: 4_096 };
+      await api(port, `CONSUMER.DURABLE.CREATE.${STREAM}.${name}`, { stream_name: STREAM, config });
+    }
+    return [];
+  },
+  send: async ({ port }) => {
+    const waiting = new Map<string, () => void>();
+    const inbox = `_INBOX.${process.pid}`;
+    const socket = await open(port, `${inbox}.*`, ({ subject }) => {
+      waiting.get(subject)?.();
+      waiting.delete(subject);
+    });
+    let last = 0;
+    return (dict) =>
+      new Promise((resolve) => {
+        const reply = `${inbox}.${++last}`;
+        waiting.set(reply, () => {
+          resolve(undefined);
+        });
+        socket.write(publication('jetstream', JSON.stringify(dict), reply));
+      });
   },
 };

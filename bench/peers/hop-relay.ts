@@ -22,22 +22,40 @@ async function start(config: EmbeddedConfig): Promise<RunningRelay> {
   });
 }
 
-export const hop: Hop = {
-  // A dict is accepted as soon as it is in the queue of the link, which sends them in batches.
-  concurrency: 1,
-  receive: ({ count, port, onDict }) => {
-    @Satellite()
-    class Counter extends Plugin {
-      override receive(): void {
-        onDict();
+/** Resolves once this many nodes of the mesh are linked to the relay. */
+function linked(relay: RunningRelay, count: number): Promise<void> {
+  const up = new Set<string>();
+  return new Promise((resolve) => {
+    const end = relay.on('mesh.link', ({ node, state }) => {
+      if (state === 'up') up.add(node);
+      else up.delete(node);
+      if (up.size < count) return;
+      end();
+      resolve();
+    });
+  });
+}
+
+/** `isDurable`: each dict is acknowledged once it is on the disk of the sender, by as many at once as a store writes together. */
+export function meshHop(isDurable: boolean): Hop {
+  return {
+    concurrency: isDurable ? 1_024 : 16,
+    isStored: isDurable,
+    receive: ({ count, port, onDict }) => {
+      @Satellite()
+      class Counter extends Plugin {
+        override receive(): void {
+          onDict();
+        }
       }
-    }
-    const one = async (): Promise<number> =>
-      Number(new URL((await start({ port: 0, peers: [`http://127.0.0.1:${port}`], satellites: { 'bench.counter': Counter } })).url).port);
-    return Promise.all(Array.from({ length: count }, one));
-  },
-  send: async ({ port, receivers }) => {
-    const relay = await start({ port, peers: receivers.map((receiver) => `http://127.0.0.1:${receiver}`) });
-    return (dict) => relay.notify({ ...dict });
-  },
-};
+      const one = async (): Promise<number> =>
+        Number(new URL((await start({ port: 0, peers: [`http://127.0.0.1:${port}`], satellites: { 'bench.counter': Counter } })).url).port);
+      return Promise.all(Array.from({ length: count }, one));
+    },
+    send: async ({ port, receivers }) => {
+      const relay = await start({ port, peers: receivers.map((receiver) => `http://127.0.0.1:${receiver}`) });
+      await linked(relay, receivers.length);
+      return (dict) => relay.notify({ ...dict }, { durable: isDurable });
+    },
+  };
+}

@@ -23,21 +23,24 @@ export interface Hop {
   send(options: { readonly port: number; readonly receivers: readonly number[] }): Promise<(dict: HopDict) => Promise<unknown> | undefined>;
   /** Dicts that wait for an answer at the same time. */
   readonly concurrency: number;
+  /** True if dicts are stored on their way, so that any number may be on their way. Default false. */
+  readonly isStored?: boolean;
 }
 
 /** Dicts that were sent and are not reported as delivered: at most so many, so that no queue overflows. */
 const WINDOW = 2_048;
 
-/** Between two lone dicts, so that the answer to the first one is back, and nothing waits behind it. */
-const PAUSE_MS = 2;
-
-const HOPS: Readonly<Record<string, () => Promise<{ readonly hop: Hop }>>> = {
-  relay: () => import('./hop-relay.ts'),
-  xmlrpc: () => import('./hop-xmlrpc.ts'),
-  post: () => import('./hop-post.ts'),
-  mqtt: () => import('./hop-mqtt.ts'),
-  nats: () => import('./hop-nats.ts'),
-  moleculer: () => import('./hop-moleculer.ts'),
+const HOPS: Readonly<Record<string, () => Promise<Hop>>> = {
+  memory: async () => (await import('./hop-relay.ts')).meshHop(false),
+  durable: async () => (await import('./hop-relay.ts')).meshHop(true),
+  xmlrpc: async () => (await import('./hop-xmlrpc.ts')).hop,
+  post: async () => (await import('./hop-post.ts')).hop,
+  mqtt: async () => (await import('./hop-mqtt.ts')).hop,
+  nats: async () => (await import('./hop-nats.ts')).core,
+  jetstream: async () => (await import('./hop-nats.ts')).jetStream,
+  redis: async () => (await import('./hop-redis.ts')).published,
+  'redis-streams': async () => (await import('./hop-redis.ts')).streamed,
+  moleculer: async () => (await import('./hop-moleculer.ts')).hop,
 };
 
 const report = (message: HopReport): void => {
@@ -58,38 +61,54 @@ async function receive(hop: Hop, port: number, count: number): Promise<void> {
 
 async function send(hop: Hop, port: number, receivers: readonly number[]): Promise<void> {
   const sendOne = await hop.send({ port, receivers });
+  const window = hop.isStored === true ? Infinity : WINDOW;
   let [sent, delivered] = [0, 0];
   const reports = new EventEmitter<{ delivered: [Delivered] }>().setMaxListeners(0);
   const sendAll = async (count: number, bytes: number): Promise<void> => {
     const dict = dictOf(bytes);
+    const [began, last] = [clockUs(), sent + count];
+    const sentAtUs = new Map<number, number>();
+    const latenciesUs: number[] = [];
+    const onDelivered = (report: Delivered): void => {
+      const atUs = sentAtUs.get(report.delivered);
+      if (atUs !== undefined) latenciesUs.push(report.atUs - atUs);
+    };
+    reports.on('delivered', onDelivered);
     let left = count;
     const sender = async (): Promise<void> => {
       while (left-- > 0) {
         const at = sent++;
-        const isTooEarly = (): boolean => at - delivered >= WINDOW;
+        const isTooEarly = (): boolean => at - delivered >= window;
         while (isTooEarly()) await once(reports, 'delivered');
+        if ((at + 1) % REPORTED === 0) sentAtUs.set(at + 1, clockUs());
         const answered = sendOne({ ...dict, at });
         if (answered) await answered;
       }
     };
     await Promise.all(Array.from({ length: hop.concurrency }, sender));
+    const sentMs = (clockUs() - began) / 1_000;
+    const isMissing = (): boolean => delivered < last;
+    while (isMissing()) await once(reports, 'delivered');
+    reports.off('delivered', onDelivered);
+    report({ sentMs, latenciesUs });
   };
-  const sendAlone = async (count: number, bytes: number): Promise<void> => {
+  const sendAlone = async (count: number, bytes: number, pauseMs: number): Promise<void> => {
     const dict = dictOf(bytes);
+    const began = clockUs();
     const latenciesUs: number[] = [];
     while (latenciesUs.length < count) {
-      await pause(PAUSE_MS);
+      if (pauseMs > 0) await pause(pauseMs);
       const arrival = once(reports, 'delivered') as Promise<[Delivered]>;
       const start = clockUs();
       await sendOne({ ...dict, at: sent++ });
       const [{ atUs }] = await arrival;
       latenciesUs.push(atUs - start);
     }
-    report({ latenciesUs });
+    report({ sentMs: (clockUs() - began) / 1_000, latenciesUs });
   };
   process.on('message', (command: HopCommand) => {
     if ('count' in command) void sendAll(command.count, command.bytes);
-    else if ('lone' in command) void sendAlone(command.lone, command.bytes);
+    else if ('lone' in command) void sendAlone(command.lone, command.bytes, command.pauseMs);
     else if ('delivered' in command) {
       delivered = command.delivered;
       reports.emit('delivered', command);
@@ -109,7 +128,7 @@ function dictOf(bytes: number): HopDict {
 const [kind = '', role, port, ...rest] = process.argv.slice(2);
 const chosen = await HOPS[kind]?.();
 if (!chosen) throw new Error(`no such kind: ${kind}`);
-if (role === 'send') await send(chosen.hop, Number(port), rest.map(Number));
-else await receive(chosen.hop, Number(port), Number(rest[0]));
+if (role === 'send') await send(chosen, Number(port), rest.map(Number));
+else await receive(chosen, Number(port), Number(rest[0]));
 // Also when the benchmark was killed. Its directory, which holds the files of this process, is deleted by it.
 process.on('disconnect', () => process.kill(process.pid));

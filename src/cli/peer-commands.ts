@@ -13,12 +13,14 @@ const PEER_COLUMNS = [
 ];
 const KNOWN_COLUMNS = ['node', 'nick', 'trusted', 'approved', 'session', 'peers', 'since'];
 const PENDING_COLUMNS = ['node', 'nick', 'code', 'address'];
+const FOUND_COLUMNS = ['node', 'nick', 'code', 'version', 'urls'];
 
 const HELP = `
 Examples:
   co2 peers
   co2 peers list --nodes
   co2 peers pair http://192.168.1.7:2004
+  co2 peers pair attic     a relay that was found on the network
   co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o
   co2 peers forget http://192.168.1.7:2004`;
 const LIST_HELP = `
@@ -28,9 +30,11 @@ Examples:
   co2 peers list --nodes
   co2 peers list --json`;
 const PAIR_HELP = `
+With the option discovery, co2 peers shows the relays of the network that are not linked; their nick or node id serves as well as a URL.
 Both sides show the same code. Somebody who sees that it is the same approves this relay there, with co2 peers trust NODE.
 Examples:
-  co2 peers pair http://192.168.1.7:2004`;
+  co2 peers pair http://192.168.1.7:2004
+  co2 peers pair attic`;
 const TRUST_HELP = `
 co2 peers list --nodes shows the nodes that wait, with their codes.
 Examples:
@@ -59,17 +63,14 @@ export function addPeerCommands(program: Command): void {
   client(peers, 'list', 'list the peer relays, the state of their links, and what they have proved', LIST_HELP, { isDefault: true })
     .option('--nodes', 'list this node, the nodes that it knows, and those that wait for approval')
     .action(({ nodes, ...flags }: ListFlags) =>
-      nodes === true
-        ? callAndPrint(flags, (call) => call('relay.get_trust'), nodesText)
-        : callAndPrint(
-            flags,
-            (call) => call('relay.get_peers'),
-            (value) => toTable(value, PEER_COLUMNS),
-          ),
+      nodes === true ? callAndPrint(flags, (call) => call('relay.get_trust'), nodesText) : listPeers(flags),
     );
-  client(peers, 'pair <url>', 'link to the relay at a URL, and ask it to trust this one', PAIR_HELP).action(
-    (url: string, flags: TargetFlags) => callAndPrint(flags, (call) => call('relay.pair', url), pairText),
-  );
+  client(
+    peers,
+    'pair <url-or-node>',
+    'link to a relay by its URL, or by its nick or node id if it was found on the network, and ask it to trust this one',
+    PAIR_HELP,
+  ).action((url: string, flags: TargetFlags) => callAndPrint(flags, (call) => call('relay.pair', url), pairText));
   client(peers, 'trust <node>', 'approve a node that waits for it', TRUST_HELP)
     .option('--no-link', 'do not send dicts to it')
     .action((node: string, { link, ...flags }: TrustFlags) => callAndPrint(flags, (call) => call('relay.trust', node, link), trustText));
@@ -78,12 +79,37 @@ export function addPeerCommands(program: Command): void {
   );
 }
 
+/** Prints the peers, and for people also the relays that were found. */
+async function listPeers(flags: TargetFlags): Promise<void> {
+  let found: Value = [];
+  await callAndPrint(
+    flags,
+    async (call) => {
+      const peers = await call('relay.get_peers');
+      // Only admins see these, and a relay of an older version does not know them.
+      if (flags.json !== true) found = await call('relay.get_trust').then(foundIn, () => []);
+      return peers;
+    },
+    (value) => [toTable(value, PEER_COLUMNS), ...foundLines(found)].join('\n'),
+  );
+}
+
+function foundIn(trust: Value): Value {
+  return structOf(trust).found ?? [];
+}
+
+function foundLines(found: Value): readonly string[] {
+  if (!Array.isArray(found) || found.length === 0) return [];
+  return ['', 'found on the network, and linked by co2 peers pair NODE (compare the code on both sides):', toTable(found, FOUND_COLUMNS)];
+}
+
 function nodesText(value: Value): string {
-  const { node, nick, epoch, trust, known = [], pending = [] } = structOf(value);
+  const { node, nick, epoch, trust, known = [], pending = [], found = [] } = structOf(value);
   const lines = [`this relay is node ${textOf(node)} (${textOf(nick)}), start ${textOf(epoch)}, trust: '${textOf(trust)}'`];
   const isSome = (list: Value): boolean => Array.isArray(list) && list.length > 0;
   lines.push(...(isSome(known) ? ['', 'known:', toTable(known, KNOWN_COLUMNS)] : ['', 'no other node is known']));
   if (isSome(pending)) lines.push('', 'waiting for co2 peers trust NODE:', toTable(pending, PENDING_COLUMNS));
+  lines.push(...foundLines(found));
   return lines.join('\n');
 }
 

@@ -14,7 +14,7 @@ Examples:
   co2 service status web --json
   co2 service stop web`;
 
-const COLUMNS = ['service', 'state', 'up', 'down', 'watchers', 'reactors'];
+const COLUMNS = ['name', 'state', 'up', 'down', 'watchers', 'reactors', 'reason'];
 const NODE_COLUMNS = ['name', 'status', 'host', 'port'];
 const ENDPOINT_COLUMNS = ['kind', 'name', 'type', 'state', 'restarts', 'reports', 'changes', 'queued', 'merged', 'reason', 'last_error'];
 
@@ -47,11 +47,11 @@ function listText(value: Value): string {
 
 function statusText(value: Value): string {
   if (!isDict(value)) return toText(value);
-  const { service, state, up, down, watchers, reactors, nodes } = value;
+  const { name, state, up, down, watchers, reactors, nodes } = value;
   const endpoints = [...rowsOf(watchers, 'watcher'), ...rowsOf(reactors, 'reactor')];
   const known = isDict(nodes) ? Object.values(nodes) : [];
   return [
-    `${toText(service ?? '')} is ${toText(state ?? '')}: ${toText(up ?? 0)} up, ${toText(down ?? 0)} down`,
+    `${toText(name ?? '')} is ${toText(state ?? '')}: ${toText(up ?? 0)} up, ${toText(down ?? 0)} down`,
     ...(endpoints.length > 0 ? ['', toTable(endpoints as unknown as Value, ENDPOINT_COLUMNS)] : []),
     ...(known.length > 0 ? ['', toTable(known, NODE_COLUMNS)] : []),
   ].join('\n');

@@ -50,6 +50,9 @@ function screen(at: string, now: Dict, before: Dict): readonly string[] {
     ...pluginLines(listOf(now.plugins)),
     ...section('queues', listOf(now.satellites).flatMap(queueText)),
     ...section('kept', listOf(now.kept_messages).map(keptText)),
+    ...section('work', workText(now.work)),
+    ...section('recordings', recordingsText(listOf(now.recordings))),
+    ...section('services', servicesText(listOf(now.services))),
     ...notLoadedLine(numberOf(notLoaded), listOf(now.plugins)),
   ];
 }
@@ -115,6 +118,36 @@ function queueText({ name, waiting, oldest_ms: oldestMs, failed, dropped }: Dict
 /** What is stored for a durable satellite that is gone. */
 function keptText({ satellite, waiting, drop_in_ms: dropInMs }: Dict): string {
   return `${textOf(satellite)}  not there any more, ${numberOf(waiting)} waiting, dropped in ${durationOf(numberOf(dropInMs))}`;
+}
+
+/** `1 running, 3 pending, 12 kept`; nothing without units. */
+function workText(work: Value | undefined): readonly string[] {
+  if (!isDict(work)) return [];
+  const parts = [...some(listOf(work.running).length, 'running'), ...some(work.pending, 'pending'), ...some(work.kept, 'kept')];
+  return parts.length === 0 ? [] : [parts.join(', ')];
+}
+
+/** `2 recording, 120 frames; others: ham.spam:record failed (the sensor is gone)`. */
+function recordingsText(recordings: readonly Dict[]): readonly string[] {
+  const frames = recordings.reduce((sum, recording) => sum + numberOf(recording.frames), 0);
+  return summaryText(recordings, 'recording', `${frames} frames`);
+}
+
+/** `2 running, 3 up, 1 down`. */
+function servicesText(services: readonly Dict[]): readonly string[] {
+  const sum = (member: 'up' | 'down'): number => services.reduce((total, service) => total + numberOf(service[member]), 0);
+  return summaryText(services, 'running', `${sum('up')} up, ${sum('down')} down`);
+}
+
+/** Counts those in the usual state, and names the others with their reasons. */
+function summaryText(all: readonly Dict[], usual: string, counts: string): readonly string[] {
+  if (all.length === 0) return [];
+  const others = all.filter(({ state }) => state !== usual);
+  const named = others.map(({ name, state, reason }) => {
+    const why = textOf(reason);
+    return `${textOf(name)} ${textOf(state)}${why === '' ? '' : ` (${why})`}`;
+  });
+  return [`${all.length - others.length} ${usual}, ${counts}${named.length === 0 ? '' : `; others: ${named.join(', ')}`}`];
 }
 
 function section(title: string, lines: readonly string[]): readonly string[] {

@@ -36,5 +36,5 @@ export { suggest } from './suggest.ts';
 export { countPosition } from './text-position.ts';
 export { clean, pieceEnd, quoted, safeJson, typedParams } from './text.ts';
 export { randomHex } from './random-hex.ts';
-export { runStep, unlessAborted, withTimeout } from './timeout.ts';
+export { abortsWithin, runStep, unlessAborted, withTimeout } from './timeout.ts';
 export type { StepLimits } from './timeout.ts';

@@ -53,6 +53,20 @@ export function unlessAborted<T>(signal: AbortSignal, work: () => T | Promise<T>
   });
 }
 
+/** Resolves to true as soon as the signal is aborted, or to false after `ms`. */
+export function abortsWithin(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve(signal.aborted);
+    };
+    const cancel = clock.after(ms, end);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end);
+  });
+}
+
 /** The limits of one step of a longer operation. */
 export interface StepLimits {
   readonly clock: Clock;

@@ -1,6 +1,6 @@
 /** `POST /service/<name>`: reports nodes of a service that are up or down, as JSON, to its watcher `watch.http`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError } from '../core/core.ts';
+import { Fault, RelayError } from '../core/core.ts';
 import { writeJson } from '../json/json.ts';
 import type { Endpoint } from './endpoint.ts';
 import { openJson } from './json-body.ts';
@@ -9,6 +9,9 @@ import { sendProblem, setRemedies, statusOf } from './rejection.ts';
 
 /** The method of the bundled plugin. The access that it needs is checked as for any call. */
 const METHOD = 'watch.http.report';
+
+/** The fault of the method for a service that does not run. */
+const NO_SUCH_SERVICE = 404;
 
 /** Rows for the endpoint table. */
 export function serviceEndpoints(parts: JsonEndpointParts): readonly Endpoint[] {
@@ -42,5 +45,5 @@ function fail({ dispatcher }: JsonEndpointParts, request: FastifyRequest, reply:
   const fault = dispatcher.faultFor(shown, METHOD);
   request.outcome.rpcFault = fault.code;
   setRemedies(reply, shown);
-  return sendProblem(reply, statusOf(shown), fault);
+  return sendProblem(reply, Fault.is(shown) && shown.code === NO_SUCH_SERVICE ? 404 : statusOf(shown), fault);
 }

@@ -11,7 +11,8 @@ const keys = new Map<string, KeyObject>();
 
 /** See the head of this file. */
 export const ed25519Crypto: Crypto = {
-  hash: (bytes) => hash('sha256', bytes, 'buffer'),
+  // By way of a text, which takes half the time of a buffer with memory of its own.
+  hash: (bytes) => Buffer.from(hash('sha256', bytes, 'binary'), 'latin1'),
   verify: (publicKey, bytes, signature) => {
     try {
       return verify(null, bytes, keyOf(publicKey), signature);

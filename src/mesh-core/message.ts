@@ -74,7 +74,7 @@ export function encodeHead(head: Head): Buffer {
 /** Reads the signed bytes. Throws a RelayError INVALID_PARAMS unless they are exactly what {@link encodeHead} makes of the result. */
 export function decodeHead(bytes: Buffer): Head {
   const reader = new ByteReader(bytes, 'a message');
-  reader.byte(VERSION);
+  reader.expect(VERSION);
   const flags = reader.byte(UNICAST | DURABLE | ORDERED);
   const origin = idText(reader.raw(ID_BYTES));
   const epoch = reader.varint();

@@ -5,7 +5,7 @@
 import type { StoreOperation } from '../store/store.ts';
 import type { Envelope, Head } from './message.ts';
 import type { Description } from './link-state.ts';
-import type { Version } from './topology.ts';
+import type { NodeChange, Version } from './topology.ts';
 
 /** Who is to get a message. */
 export type Target =
@@ -64,6 +64,8 @@ export type NodeEvent =
   | { readonly type: 'remove-address'; readonly address: string }
   /** An operator looks at what waits here for other nodes, or changes it; answered by an effect of the same type. */
   | { readonly type: 'outbox'; readonly request: number; readonly command: OutboxCommand }
+  /** Nothing is sent to a neighbour while it is held, though its link may come up: earlier messages still go to it another way. */
+  | { readonly type: 'hold'; readonly id: string; readonly isHeld: boolean }
   /** A neighbour is no longer one: nothing waits for it any more. */
   | { readonly type: 'forget-peer'; readonly id: string }
   | { readonly type: 'leave' }
@@ -121,6 +123,8 @@ export type Effect =
     }
   | { readonly type: 'outbox'; readonly request: number; readonly answer: OutboxAnswer }
   | { readonly type: 'link'; readonly peer: string; readonly state: 'up' | 'down'; readonly reason: string }
+  /** A node can be reached, or cannot any more. */
+  | { readonly type: 'node'; readonly change: NodeChange }
   /** Something that an operator must know. */
   | { readonly type: 'alarm'; readonly text: string };
 
@@ -252,6 +256,9 @@ export type Frame =
   | { readonly type: 'summary'; readonly summary: number }
   | { readonly type: 'versions'; readonly versions: readonly Version[] }
   | { readonly type: 'want'; readonly ids: readonly string[] }
+  /** Asks for long lists of capabilities by their hashes; answered by `capabilities`, for those that are not known yet later. */
+  | { readonly type: 'want-capabilities'; readonly hashes: readonly Buffer[] }
+  | { readonly type: 'capabilities'; readonly lists: readonly Buffer[] }
   /** The last frame. A node that leaves says so in its link state. */
   | { readonly type: 'bye'; readonly reason: string; readonly states: readonly Buffer[] };
 

@@ -12,6 +12,7 @@ import { StateFile, countStart } from '../state/state.ts';
 import type { StateDirectory } from '../state/state.ts';
 import type { Store } from '../store/store.ts';
 import { DialledPeer } from './dialled-peer.ts';
+import { Discovery } from './discovery.ts';
 import { MeshHost } from './mesh-host.ts';
 import { Mesh } from './mesh.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
@@ -23,7 +24,9 @@ import { ProvenTransport } from './proven-transport.ts';
 type TrustOptions = IdentityOptions & { readonly tls?: { readonly caFile?: string | undefined } | undefined };
 
 export interface MakeMeshParts {
-  readonly options: MeshOptions & LinkOptions & TrustOptions;
+  readonly options: MeshOptions & LinkOptions & TrustOptions & { readonly host: string | readonly string[] };
+  /** The version of the package. */
+  readonly version: string;
   readonly state: StateDirectory;
   readonly logs: LogSource;
   readonly events: EventSink<LinkEvent | PeerEvent>;
@@ -47,10 +50,14 @@ export interface MakeMeshParts {
 export interface OwnMesh {
   readonly mesh: Mesh;
   readonly peering: Peering;
+  /** Undefined if it is not on. */
+  readonly discovery: Discovery | undefined;
   /** The node of the mesh; undefined in a test in memory. */
   readonly host: MeshHost | undefined;
   /** Counts this start, reads what earlier ones stored, and starts the links. */
   start(self: Identity, scheme: 'http' | 'https'): Promise<void>;
+  /** Announces the relay on the network, if it is to be, once it can answer. */
+  announce(scheme: 'http' | 'https', port: number): void;
   /** Says goodbye to the nodes of the mesh, while this relay still answers them. */
   leave(): Promise<void>;
   stop(): Promise<void>;
@@ -67,7 +74,7 @@ export function checkTrust(options: TrustOptions): string | undefined {
 }
 
 /** Makes them. Throws a RelayError CONFIG_INVALID or STATE_DIRECTORY for a cluster secret or a key that cannot be used. */
-export function makeMesh({ state, store, date, byHttp, otherwise, isReal, ...parts }: MakeMeshParts): OwnMesh {
+export function makeMesh({ state, store, date, byHttp, otherwise, isReal, version, ...parts }: MakeMeshParts): OwnMesh {
   const { options, logs, events, clock, random } = parts;
   checkTrust(options);
   const log = logs('mesh');
@@ -87,14 +94,20 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, ...par
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
   const signer = { publicKey: node.key.pub, sign: node.key.sign };
-  const host = isReal ? new MeshHost({ id: node.id, signer, store, clock, date, random, events, log }) : undefined;
+  const host = isReal
+    ? new MeshHost({
+        ...{ id: node.id, signer, store, clock, date, random, events, log },
+        whenSent: (id) => mesh.whenSent(id),
+      })
+    : undefined;
   const dialled = (peer: ServerAddress, proven: ProvenTransport): DialledPeer => {
     const connect = (limits: HttpLimits): HttpLinkTransport => byHttp(peer, limits);
     return new DialledPeer({ name: peer.name, transport: proven, connect, timeoutMs: options.peerTimeoutMs });
   };
   const mesh: Mesh = new Mesh({ ...parts, transport, ...(host && { peering, host, dialled }) });
+  const discovery = isReal && options.discovery ? new Discovery({ ...parts, node, version, mesh, peering, log }) : undefined;
   return {
-    ...{ mesh, peering, host },
+    ...{ mesh, peering, discovery, host },
     start: async ({ hostId, address, port }, scheme) => {
       // Counted and synced before anything is sent, so that no two starts are mistaken for each other.
       if (isReal) node.begin(await countStart(state.path));
@@ -107,12 +120,15 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, ...par
       await host?.start({ epoch: node.epoch, nick: node.nick, addresses: addrs, hostId });
       await mesh.start(hostId);
     },
+    announce: (scheme, port) => {
+      discovery?.start(scheme, port);
+    },
     leave: async () => {
-      await host?.stop(options.drainMs);
+      await Promise.all([discovery?.stop(), host?.stop(options.drainMs)]);
     },
     stop: async () => {
       peering.stop();
-      await Promise.all([host?.stop(options.drainMs), mesh.stop()]);
+      await Promise.all([discovery?.stop(), host?.stop(options.drainMs), mesh.stop()]);
     },
   };
 }

@@ -12,6 +12,7 @@ import type {
   LinkState,
   NeighbourStatus,
   NodeCounters,
+  NodeChange,
   NodeEvent,
   OutboxAnswer,
   OutboxCommand,
@@ -61,6 +62,11 @@ export interface MeshHostParts extends NodeStoreParts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly events: EventSink<PeerEvent>;
+  /**
+   * Resolves once the dicts have gone to a node that were sent to it before its first link of the mesh; at once if there are none. Never
+   * rejects.
+   */
+  readonly whenSent: (node: string) => Promise<void>;
 }
 
 /** What a start of this node is. */
@@ -97,6 +103,7 @@ export class MeshHost implements MeshPort {
   readonly #addresses = new Map<string, Dialled>();
   readonly #receivers = new Map<string, MeshReceiver>();
   readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
+  readonly #nodeListeners = new Set<(change: NodeChange) => void>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #outboxes = new Map<number, (answer: OutboxAnswer) => void>();
   // Submissions of one turn of the event loop are signed together.
@@ -120,7 +127,7 @@ export class MeshHost implements MeshPort {
     this.#incoming = new IncomingChannels(parts.clock, {
       opened: (channel, end, peer) => {
         this.#channels.set(channel, end);
-        this.#handle([{ type: 'proven', channel, peer }]);
+        this.#proven(channel, peer);
       },
       frames: (channel, frames) => {
         this.#frames(channel, frames);
@@ -226,6 +233,13 @@ export class MeshHost implements MeshPort {
     };
   }
 
+  onNodes(listener: (change: NodeChange) => void): () => void {
+    this.#nodeListeners.add(listener);
+    return () => {
+      this.#nodeListeners.delete(listener);
+    };
+  }
+
   nodes(): readonly LinkState[] {
     return this.#node?.nodes() ?? [];
   }
@@ -313,6 +327,18 @@ export class MeshHost implements MeshPort {
     this.#handle(frames.map((frame) => ({ type: 'frame', channel, frame })));
   }
 
+  /** Messages for a new neighbour must not overtake the dicts that it gets by `notify` until its link is up. */
+  #proven(channel: number, peer: ProvenPeer): void {
+    const { id } = peer;
+    const isNew = !this.isNeighbour(id) && id !== this.id;
+    this.#handle([...(isNew ? [{ type: 'hold', id, isHeld: true } as const] : []), { type: 'proven', channel, peer }]);
+  }
+
+  async #release(id: string): Promise<void> {
+    await this.#parts.whenSent(id);
+    this.#handle([{ type: 'hold', id, isHeld: false }]);
+  }
+
   #closed(channel: number, reason: string): void {
     this.#channels.delete(channel);
     this.#handle([{ type: 'closed', channel, reason }]);
@@ -380,11 +406,23 @@ export class MeshHost implements MeshPort {
         this.#outboxes.delete(effect.request);
         return;
       case 'link':
+        if (effect.state === 'up') void this.#release(effect.peer);
         events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
+        return;
+      case 'node':
+        this.#changed(effect.change);
         return;
       case 'alarm':
         events.emit({ type: 'mesh.alarm', reason: clean(effect.text, 500) });
     }
+  }
+
+  #changed(change: NodeChange): void {
+    const { id: node } = change;
+    const nick = clean(change.nick, 64);
+    if (change.state === 'up') this.#parts.events.emit({ type: 'node.up', node, nick });
+    else this.#parts.events.emit({ type: 'node.down', node, nick, reason: change.reason });
+    for (const listener of this.#nodeListeners) listener(change);
   }
 
   #take(token: string): Waiting | undefined {
@@ -410,7 +448,7 @@ export class MeshHost implements MeshPort {
         },
       });
       this.#channels.set(channel, end);
-      this.#handle([{ type: 'proven', channel, peer: greeted.peer }]);
+      this.#proven(channel, greeted.peer);
     } catch (error) {
       this.#parts.log.debug(`the link to ${address} cannot be made: ${reasonOf(error)}`);
       this.#closed(channel, reasonOf(error));

@@ -1,7 +1,7 @@
 /** The peer relays: forwards each message to the peers that have not had it, and knows which addresses are peers'. */
 import { Link, Notification, Outbox, ServerAddress } from '../links/links.ts';
 import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, Resolve } from '../links/links.ts';
-import { RelayError, clean, reasonOf, withTimeout } from '../core/core.ts';
+import { RelayError, clean, reasonOf, serverName, withTimeout } from '../core/core.ts';
 import { hopsOf, isLoopback, parseHostId } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
@@ -20,6 +20,7 @@ export type { PeerEvent } from './peer-events.ts';
 export { NodeIndex } from './node-index.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
+export type { Discovery, Find } from './discovery.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
 export { MeshHost } from './mesh-host.ts';
@@ -35,7 +36,7 @@ export interface MeshParts {
   readonly resolve: Resolve;
   readonly transport: (peer: ServerAddress, options: PeerOptions) => LinkTransport;
   /** What relays prove of themselves. Undefined: every peer is trusted by its address. */
-  readonly peering?: Pick<Peering, 'isPinned' | 'pinOf' | 'acceptsClassic'> | undefined;
+  readonly peering?: Pick<Peering, 'isPinned' | 'pinOf' | 'acceptsClassic' | 'expecting'> | undefined;
   /** The node of the mesh, by which peers get their messages that speak it. Undefined: all peers get dicts by `notify`. */
   readonly host?: Pick<MeshHost, 'addAddress' | 'removeAddress' | 'forget' | 'isNeighbour' | 'links' | 'status'> | undefined;
   /** How {@link host} dials a peer. */
@@ -48,6 +49,8 @@ const REFRESH_MS = 60_000;
 const RECHECK_MS = 1000;
 // A dict waits at most this long for such a lookup.
 const RECHECK_TIMEOUT_MS = 2000;
+// A peer that cannot be reached by `notify`, but has a link of the mesh, gets what waited when it can.
+const MAX_HOLD_MS = 5000;
 // A peer that is down may send many dicts; each is a sign that it can be reached again.
 const RETRY_MS = 1000;
 // Random parts of host_ids; a peer keeps its own for the life of its state directory.
@@ -153,6 +156,13 @@ export class Mesh {
     return node !== undefined && host.isNeighbour(node) ? node : undefined;
   }
 
+  /** Resolves once no dict waits for the peers that are this node, or after some seconds. Never rejects. */
+  async whenSent(node: string): Promise<void> {
+    const links = this.#peers.filter((peer) => this.#meshNode(peer) === node).map(({ link }) => link);
+    const sent = Promise.all(links.map((link) => link.whenSent()));
+    await withTimeout(this.#parts.clock, MAX_HOLD_MS, '', () => sent).catch(() => undefined);
+  }
+
   #startPings({ link }: Peer): void {
     const { peerPingIntervalMs } = this.#parts.options;
     if (peerPingIntervalMs > 0 && !this.#isStopped) link.startPings(peerPingIntervalMs);
@@ -172,6 +182,42 @@ export class Mesh {
     if (greeting.kind === 'answer') throw new RelayError('TRANSPORT', `${peer.address.name} cannot answer now; try again later`);
     peer.link.retryNow();
     return transport.proof;
+  }
+
+  /**
+   * Adds the peer at this URL, unless it is there already, and says hello to it. `node`: only this node is accepted. Rejects with a
+   * RelayError if it does not prove itself; a peer that was added is removed again.
+   */
+  async pair(url: URL, node?: string): Promise<PeerProof & { readonly isNew: boolean }> {
+    const name = serverName(url);
+    const isNew = !this.names.includes(name);
+    const contact = async (): Promise<PeerProof> => {
+      if (isNew) this.add(url.href);
+      return this.contact(name);
+    };
+    const { peering } = this.#parts;
+    try {
+      const proof = await (node === undefined || !peering ? contact() : peering.expecting(name, node, contact));
+      if (proof.session !== 'proven')
+        throw new RelayError(
+          'FORBIDDEN',
+          `${name} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`,
+        );
+      // It may have proved itself before.
+      if (node !== undefined && proof.node !== node)
+        throw new RelayError('FORBIDDEN', `${name} is node ${proof.node}, but was announced as node ${node}`);
+      return { ...proof, isNew };
+    } catch (error) {
+      if (isNew) await this.dismiss([name]);
+      throw error;
+    }
+  }
+
+  /** The links to a node, by what was proved over them or before. */
+  linksOf(node: string): readonly { readonly name: string; readonly isFailing: boolean }[] {
+    const { peering } = this.#parts;
+    const links = this.#peers.filter((peer) => proofOf(peer).node === node || peering?.pinOf(peer.address.name) === node);
+    return links.map(({ address, link }) => ({ name: address.name, isFailing: link.isFailing }));
   }
 
   /** Says hello to a peer with one of these host_ids that has never proved itself. Never rejects. */

@@ -50,6 +50,16 @@ export interface MeshOptions {
    * something to send. Default 60,000; 0: never. A peer that does not know the method `ping` may answer with a fault.
    */
   readonly peerPingIntervalMs: number;
+  /**
+   * Announce this relay on the local network, and find others there, by mDNS (`_co2._tcp`). A relay that is found is not trusted and not
+   * called until `co2 peers pair`, or until it proves the credential that `trust: 'clusterSecret'` or `'ca'` asks for. Default false: who
+   * listens on the network learns the names, versions and addresses of relays.
+   */
+  readonly discovery: boolean;
+  /** The UDP port of discovery. Default 5353, that of mDNS; relays with another one find only each other. */
+  readonly discoveryPort: number;
+  /** How often relays are searched for again. Default 60,000. One that does not answer three times in a row is not shown any more. */
+  readonly discoveryIntervalMs: number;
   /** How long a stop waits for the outboxes to become empty. Default 5,000. Dicts that are left are lost and logged. */
   readonly drainMs: number;
 }
@@ -58,6 +68,9 @@ export const meshDefaults: MeshOptions = {
   peers: [],
   peerTimeoutMs: 10_000,
   peerPingIntervalMs: 60_000,
+  discovery: false,
+  discoveryPort: 5353,
+  discoveryIntervalMs: 60_000,
   drainMs: 5_000,
 };
 
@@ -92,6 +105,9 @@ export const meshShape = {
   peers: z.array(z.union([peerUrl, peer])),
   peerTimeoutMs: z.int().check(z.gte(1), z.lte(600_000)),
   peerPingIntervalMs: z.int().check(z.gte(0), z.lte(86_400_000)),
+  discovery: z.boolean(),
+  discoveryPort: z.int().check(z.gte(1), z.lte(65_535)),
+  discoveryIntervalMs: z.int().check(z.gte(1_000), z.lte(3_600_000)),
   drainMs: z.int().check(z.gte(0), z.lte(600_000)),
 };
 

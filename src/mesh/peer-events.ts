@@ -1,6 +1,6 @@
 /** What relays prove to each other, as events, and the log lines for them. */
 import { RateLimitedLog, clean } from '../core/core.ts';
-import type { Clock, LogSource } from '../core/core.ts';
+import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { TrustKind } from '../identity/identity.ts';
 
 interface NodeName {
@@ -25,10 +25,18 @@ export type PeerEvent =
   | { readonly type: 'peer.forgotten'; readonly node: string }
   /** A peer, or a caller from an address, failed to prove itself, or may not. */
   | { readonly type: 'peer.refused'; readonly peer: string; readonly node: string; readonly reason: string }
+  /** A relay that announces itself on the network was found at a URL. Nobody has checked what it says. */
+  | (NodeName & { readonly type: 'peer.found'; readonly peer: string; readonly code: string; readonly version: string })
+  /** It is not there any more: it said goodbye, or has not answered for a while. */
+  | (NodeName & { readonly type: 'peer.vanished'; readonly peer: string; readonly reason: 'left' | 'expired' })
   /** An alarm: two relays use one identity. */
   | (NodeName & { readonly type: 'peer.copied'; readonly peer: string; readonly reason: string })
   /** The link of the mesh to a neighbour is up or down. */
   | { readonly type: 'mesh.link'; readonly node: string; readonly state: 'up' | 'down'; readonly reason: string }
+  /** A node of the mesh can be reached, over any number of relays. */
+  | (NodeName & { readonly type: 'node.up' })
+  /** It cannot be reached any more: it said goodbye, or there is no path to it. */
+  | (NodeName & { readonly type: 'node.down'; readonly reason: 'left' | 'lost' })
   /** Something in the mesh that an operator must know. */
   | { readonly type: 'mesh.alarm'; readonly reason: string };
 
@@ -36,13 +44,14 @@ export type PeerEvent =
 export const PEER_EVENTS = [
   ...(['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending'] as const),
   ...(['peer.approved', 'peer.forgotten', 'peer.refused', 'peer.copied'] as const),
-  ...(['mesh.link', 'mesh.alarm'] as const),
+  ...(['peer.found', 'peer.vanished', 'mesh.link', 'node.up', 'node.down', 'mesh.alarm'] as const),
 ] as const satisfies readonly PeerEvent['type'][];
 
 /** Returns the subscriber that logs them; what strangers can cause at will is rate limited. */
 export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: PeerEvent) => void {
   const log = logs('mesh');
   const strangers = new RateLimitedLog(log, clock);
+  const finds = rateLimitedInfo(log, clock);
   return (event) => {
     switch (event.type) {
       case 'peer.proven':
@@ -76,17 +85,46 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
       case 'peer.refused':
         strangers.warn(`refused relay.hello of ${event.peer}: ${clean(event.reason, 500)}`);
         break;
+      case 'peer.found':
+        finds.warn(
+          `found ${nameOf(event)} at ${event.peer} on the network; to link it, compare the code ${event.code}, then run co2 peers pair ${event.node}`,
+        );
+        break;
+      case 'peer.vanished':
+        log.debug(`${nameOf(event)} at ${event.peer} ${event.reason === 'left' ? 'left the network' : 'is not announced any more'}`);
+        break;
       case 'peer.copied':
         strangers.warn(`ALARM: ${clean(event.reason, 500)} (seen at ${event.peer})`);
         break;
       case 'mesh.link':
-        if (event.state === 'up') log.info(`the link to node ${event.node} is up`);
-        else log.info(`the link to node ${event.node} is down: ${clean(event.reason, 300)}`);
+      case 'node.up':
+      case 'node.down':
+        logNode(event, log);
         break;
       case 'mesh.alarm':
         strangers.warn(`ALARM: ${clean(event.reason, 500)}`);
     }
   };
+}
+
+function logNode(event: Extract<PeerEvent, { readonly type: 'mesh.link' | `node.${string}` }>, log: Pick<Log, 'info' | 'warn'>): void {
+  if (event.type === 'mesh.link') {
+    log.info(`the link to node ${event.node} is ${event.state === 'up' ? 'up' : `down: ${clean(event.reason, 300)}`}`);
+  } else if (event.type === 'node.up') {
+    log.info(`${nameOf(event)} can be reached`);
+  } else if (event.reason === 'left') {
+    log.info(`${nameOf(event)} said goodbye`);
+  } else {
+    log.warn(`${nameOf(event)} cannot be reached any more`);
+  }
+}
+
+/** Limits lines of the level info as it does warnings. */
+function rateLimitedInfo(log: Pick<Log, 'info'>, clock: Pick<Clock, 'now'>): RateLimitedLog {
+  const warn = (text: string): void => {
+    log.info(text);
+  };
+  return new RateLimitedLog({ warn }, clock);
 }
 
 function nameOf({ node, nick }: NodeName): string {

@@ -24,7 +24,18 @@ import {
   readSide,
   sideOnWire,
 } from '../identity/identity.ts';
-import type { Agreed, HelloAnswer, HelloSide, KnownNode, OwnNode, PendingNode, Proven, SessionKeys, Trust } from '../identity/identity.ts';
+import type {
+  Agreed,
+  HelloAnswer,
+  HelloSide,
+  KnownNode,
+  OwnNode,
+  PendingNode,
+  Proven,
+  SessionKeys,
+  Trust,
+  TrustMode,
+} from '../identity/identity.ts';
 import { isSuccess } from '../links/links.ts';
 import type { HttpLinkTransport, ServerAnswer } from '../links/links.ts';
 import { isDict } from '../values/values.ts';
@@ -76,6 +87,8 @@ export class Peering {
   /** Why nodes are copied, until their next hello is answered with it. */
   readonly #copies = new Map<string, string>();
   readonly #reported = new Set<string>();
+  /** Which node alone may answer at a URL at its first contact. */
+  readonly #expected = new Map<string, string>();
   /** Cancels the report about a peer that does not trust us, by URL. */
   readonly #unlisted = new Map<string, () => void>();
 
@@ -90,6 +103,16 @@ export class Peering {
   /** True if a peer that cannot prove anything is trusted by its address. */
   get acceptsClassic(): boolean {
     return this.#parts.trust.mode === 'pin' || this.#parts.trust.mode === 'pair';
+  }
+
+  /** True for a node that is a peer without a credential: it is pinned, or was approved. */
+  isTrusted(node: string): boolean {
+    return this.#parts.trust.isTrusted(node);
+  }
+
+  /** How nodes become peers. */
+  get mode(): TrustMode {
+    return this.#parts.trust.mode;
   }
 
   /** The node that the relay at this URL has proved to be before; undefined if it has not. */
@@ -217,6 +240,9 @@ export class Peering {
         this.#alarm(proven, url, this.#ownCopy());
         throw new RelayError('FORBIDDEN', this.#ownCopy());
       }
+      const expected = this.#expected.get(url);
+      if (expected !== undefined && expected !== side.node.id)
+        throw new RelayError('FORBIDDEN', `it is node ${side.node.id}, but was announced as node ${expected}`);
       await this.#reach(url, proven);
       const second = { v: HELLO_VERSION, hello: side.nonce, ...proofOnWire(self, 'initiator', agreed.transcript) };
       const answered = await transport.post(serialiseCall('relay.hello', [second]));
@@ -225,6 +251,16 @@ export class Peering {
       if (!RelayError.is(error) || error.code === 'TRANSPORT' || error.code === 'TIMEOUT') throw error;
       this.#refused(url, nodeIn(first), error.message);
       throw new RelayError('TRANSPORT', `${url}: ${error.message}`, { cause: error });
+    }
+  }
+
+  /** Runs `contact`, during which only this node is accepted at the URL. */
+  async expecting<T>(url: string, node: string, contact: () => Promise<T>): Promise<T> {
+    this.#expected.set(url, node);
+    try {
+      return await contact();
+    } finally {
+      this.#expected.delete(url);
     }
   }
 

@@ -1,6 +1,6 @@
 /** What the rest of the relay sends and receives over the mesh: bytes of a kind, for a node or for all. */
 import type { MaybePromise } from '../core/core.ts';
-import type { DeliveryStatus, Head, LinkState, Path, ProcessingOutcome, Target } from '../mesh-core/mesh-core.ts';
+import type { DeliveryStatus, Head, LinkState, NodeChange, Path, ProcessingOutcome, Target } from '../mesh-core/mesh-core.ts';
 
 /** A message to send. */
 export interface MeshMessage {
@@ -66,6 +66,8 @@ export interface MeshPort {
   receive(contentType: string, receiver: MeshReceiver): void;
   /** Calls `listener` with what becomes of messages; returns the function that ends it. */
   onOutcome(listener: (outcome: MeshOutcome) => void): () => void;
+  /** Calls `listener` with each node that can be reached from now on, or not any more; returns the function that ends it. */
+  onNodes(listener: (change: NodeChange) => void): () => void;
   /** All that is known of the nodes of the mesh, this one included. */
   nodes(): readonly LinkState[];
   /** The way to a node; undefined if there is none at present. */

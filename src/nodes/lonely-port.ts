@@ -33,6 +33,7 @@ export function lonelyPort({ node: id, nick }: { readonly node: string; readonly
       receivers.set(contentType, receiver);
     },
     onOutcome: () => () => undefined,
+    onNodes: () => () => undefined,
     nodes: () => [state],
     path: () => undefined,
     links: () => new Map(),

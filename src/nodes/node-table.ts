@@ -91,6 +91,8 @@ export class NodeTable {
         },
       );
     }
+    if (states.some(({ nick }) => nick === name))
+      throw new RelayError('NOT_FOUND', `node '${clean(name, 100)}' has left the mesh; is its relay running?`, { isForCaller: true });
     const known = new Set(states.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' ? id : nick)));
     throw new RelayError('NOT_FOUND', `no node is named '${clean(name, 100)}'${suggest(name, [...known].sort())}`, { isForCaller: true });
   }

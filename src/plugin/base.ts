@@ -31,6 +31,21 @@ export interface SendOptions {
   readonly ordered?: boolean | undefined;
 }
 
+/** What became of a dict that a satellite sent to other nodes. */
+export interface DeliveryReport {
+  /** As `send` returned it. */
+  readonly id: string;
+  /**
+   * `delivered`: a node to which it was addressed has stored it. `expired`: it was not delivered in time. `rejected`: a relay, or a relay
+   * plugin there, does not take it. `dead-letter`: the receiver crashed again and again over it. `dropped`: too much waited for the node.
+   */
+  readonly status: 'delivered' | 'expired' | 'rejected' | 'dead-letter' | 'dropped';
+  /** Why, for people; empty if it was delivered. */
+  readonly reason: string;
+  /** The id of the node that it concerns; undefined if it is none in particular. */
+  readonly node: string | undefined;
+}
+
 /** Where `call` looks for the method. */
 export interface CallOptions {
   /** The node to call. Default: this relay. Other nodes cannot be named yet; a RelayError says so. */
@@ -77,6 +92,14 @@ export abstract class Plugin<Config = unknown> {
    * other satellites, except that bytes and dates in it are your own copies. An error is logged and affects no other satellite.
    */
   receive(_dict: Dict, _context: Context): void | Promise<void> {
+    return undefined;
+  }
+
+  /**
+   * Called with what became of a dict that this satellite sent: once for each node to which a durable one was addressed and delivered, and
+   * once for everything else that happened to it, also if the relay was restarted meanwhile. One call at a time. An error is logged.
+   */
+  onDelivery(_report: DeliveryReport): void | Promise<void> {
     return undefined;
   }
 

@@ -200,6 +200,11 @@ function commandMethods({ commands, date }: RecordingMethodsParts): readonly Met
   ];
 }
 
+/** A recording in a few members. */
+export function recordingSummary({ name, state, counters }: RecordingStatus): Struct {
+  return { name, state: state.type, reason: reasonIn(state), frames: new Double(counters.frames) };
+}
+
 /** Every member is always present, so that typed clients can rely on it. Numbers that may exceed 32 bits are doubles. */
 function statusOnWire({ name, help, isOffered, state, counters, readers, missed, first, next, targets, kept }: RecordingStatus): Struct {
   const until = state.type === 'unresponsive' ? state.missed : 0;

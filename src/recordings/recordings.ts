@@ -5,7 +5,7 @@ import { Recorder } from './recorder.ts';
 import type { RecorderParts } from './recorder.ts';
 
 export { Commands } from './commands.ts';
-export { addRecordingMethods } from './methods.ts';
+export { addRecordingMethods, recordingSummary } from './methods.ts';
 export { recordingDefaults, recordingShape } from './options.ts';
 export type { RecordingLimits, RecordingOptions, RecordingSettings } from './options.ts';
 export { Recorder } from './recorder.ts';

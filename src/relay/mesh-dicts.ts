@@ -1,6 +1,6 @@
 /** Dicts over the mesh: submits those that leave this relay, reads those that arrive, and finds out what became of the ones it sent. */
 import { RelayError } from '../core/core.ts';
-import type { Clock } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
 import { NodeIndex } from '../mesh/mesh.ts';
 import type { MeshArrival, MeshOutcome, MeshPort } from '../mesh/mesh.ts';
 import { MAX_PAYLOAD_BYTES } from '../mesh-core/mesh-core.ts';
@@ -9,7 +9,7 @@ import type { Identity, Message } from '../message/message.ts';
 import type { Dict } from '../values/values.ts';
 import type { Names, Sending } from './addressing.ts';
 import { DICT, encodeDict } from './dict-payload.ts';
-import { messageFromNode } from './ingress.ts';
+import { describeMessage, messageFromNode } from './ingress.ts';
 import type { Minter } from './ingress.ts';
 
 /** What became of a dict that a satellite of this relay sent. */
@@ -27,6 +27,7 @@ export interface MeshDictsParts {
   readonly port: MeshPort;
   readonly self: () => Identity;
   readonly clock: Clock;
+  readonly log: Log;
   readonly mint: Minter;
   readonly maxDictBytes: number;
   readonly onOutcome: (outcome: DictOutcome) => void;
@@ -80,15 +81,19 @@ export class MeshDicts implements Names {
    * those that cannot are reported otherwise.
    */
   async submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
-    const { port, self, clock, onOutcome } = this.#parts;
+    const { port, self, clock, log, onOutcome } = this.#parts;
     const common = {
       ...{ contentType: DICT, payload: encodeDict(message, self().hostId, clock.now()), hostId: message.hostId },
       ...{ isDurable: sending.isDurable, isOrdered: sending.isOrdered, ttlMs: sending.ttlMs, generation: message.generation },
       ref: refOf(message.id, satellite),
     };
+    const submitted = (target: Target): void => {
+      if (log.isDebugEnabled()) log.debug(`submitted ${describeMessage(message)} to ${describeTarget(target)}`);
+    };
     const [first] = targets;
     if (first !== undefined && targets.length === 1) {
       await port.submit({ target: first, ...common });
+      submitted(first);
       return;
     }
     const results = await Promise.allSettled(targets.map((target) => port.submit({ target, ...common })));
@@ -96,6 +101,7 @@ export class MeshDicts implements Names {
       result.status === 'rejected' ? [[targets[index], result.reason as unknown] as const] : [],
     );
     if (failed.length === targets.length) throw failed[0]?.[1];
+    for (const [index, { status }] of results.entries()) if (status === 'fulfilled' && targets[index]) submitted(targets[index]);
     for (const [target, error] of failed) {
       if (!RelayError.is(error)) throw error;
       const node = target?.type === 'node' ? target.id : undefined;

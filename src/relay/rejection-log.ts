@@ -3,6 +3,7 @@ import { describeCaller } from '../access/access.ts';
 import { RateLimitedLog, RelayError, clean } from '../core/core.ts';
 import type { Clock, ErrorCode, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
+import { MAX_GENERATION } from '../mesh-core/mesh-core.ts';
 import { hostPort, parseHostId } from '../message/message.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
@@ -49,6 +50,15 @@ export class RejectionLog {
   /** Records a dict that a node of the mesh sent and that is refused. */
   ofNode(node: string, refusal: RelayError): void {
     this.#record('a dict', `node ${node}`, refusal);
+  }
+
+  /** Records that a satellite answers what was sent in answer to it, again and again. Returns the error for it. */
+  loop(satellite: string): RelayError {
+    const text = `${MAX_GENERATION} messages in a row were sent in answer to one another, so this one is not sent: do satellites answer each other's answers?`;
+    const error = new RelayError('LIMIT', text);
+    this.#record('a dict', satellite, error);
+    this.#warnings.warn(`refused a dict of ${clean(satellite)}: ${text}`);
+    return error;
   }
 
   wrongToken(caller: Caller): void {

@@ -18,6 +18,7 @@ export type { Properties } from './methods/properties.ts';
 export type { Reload, ReloadReport } from './methods/reload.ts';
 export { addSatelliteMethods, recordOnWire } from './methods/satellites.ts';
 export { addStatus } from './methods/status.ts';
+export type { CapabilitiesStatus } from './methods/status.ts';
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export { OwnIdentity } from './own-identity.ts';

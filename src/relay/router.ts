@@ -6,6 +6,7 @@ import { Accepted, Fault, RelayError, andThen, isPromise, reasonOf, resultOf } f
 import type { Clock, ErrorCode, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Mesh, MeshArrival, MeshPort } from '../mesh/mesh.ts';
+import { MAX_GENERATION } from '../mesh-core/mesh-core.ts';
 import type { ProcessingOutcome } from '../mesh-core/mesh-core.ts';
 import type { Identity, Message } from '../message/message.ts';
 import type { Hooks, PluginHost, SendOptions } from '../plugin-host/plugin-host.ts';
@@ -41,7 +42,19 @@ import { hasPassed } from './stamp.ts';
 /** The satellite that sent the message, and so does not receive it: a local one by name, a remote one by id. */
 interface Sender {
   readonly local?: string | undefined;
+  /** Who learns what becomes of it: a satellite of the local one. */
+  readonly satellite?: string | undefined;
   readonly remote?: string | undefined;
+}
+
+/** A satellite of this relay that sends. */
+export interface LocalSender {
+  /** Whose inbox does not get the message: a satellite of this process, or a program. */
+  readonly plugin: string;
+  /** Who learns what becomes of it: the same, or one of the satellites of a program. */
+  readonly satellite: string;
+  /** How many messages in a row, this one included, were sent in answer to one another; 0 if it answers none. */
+  readonly generation: number;
 }
 
 /** A message for the hooks, and the entry that is removed if they refuse it. */
@@ -54,7 +67,7 @@ interface Hookable {
 
 /** What the router needs. */
 export interface RouterDependencies {
-  readonly pluginHost: Pick<PluginHost, 'deliver' | 'keep'>;
+  readonly pluginHost: Pick<PluginHost, 'deliver' | 'keep' | 'reportDelivery'>;
   readonly satellites: Pick<Satellites, 'deliver' | 'byEndpoint'>;
   readonly mesh: Pick<Mesh, 'forward' | 'noteHop' | 'targets'>;
   /** The other nodes of the mesh. Undefined: there is no mesh. */
@@ -95,9 +108,10 @@ export class Router {
     this.#arrivals = new Arrivals(clock, log, (arrival) => this.#arrived(arrival));
     if (!meshPort) return;
     this.#meshDicts = new MeshDicts({
-      ...{ port: meshPort, self, clock, mint: this.#mint, maxDictBytes },
-      onOutcome: (outcome) => {
-        dependencies.events.emit({ type: 'message.outcome', ...outcome });
+      ...{ port: meshPort, self, clock, log, mint: this.#mint, maxDictBytes },
+      onOutcome: ({ satellite, ...report }) => {
+        dependencies.events.emit({ type: 'message.outcome', satellite, ...report });
+        dependencies.pluginHost.reportDelivery(satellite, report);
       },
     });
     meshPort.receive(DICT, (arrival) => this.#arrivals.take(arrival));
@@ -162,13 +176,13 @@ export class Router {
    * Sends a dict of the local satellite of this name to all others, to the peers and to the nodes of the mesh, or to those that `to` names;
    * resolves to its id, once it is stored if a durable satellite or another node receives it and `durable` is not false.
    */
-  send(satellite: string, dict: Sendable, options: SendOptions = {}): Promise<string> {
-    return this.#send(satellite, options, () => writtenHere(dict));
+  send(satellite: string, dict: Sendable, options: SendOptions = {}, generation = 0): Promise<string> {
+    return this.#send({ plugin: satellite, satellite, generation }, options, () => writtenHere(dict));
   }
 
-  /** Sends a dict that a program of this name submitted, with the XML that it wrote. */
-  sendAsWritten(satellite: string, dict: Dict, caller: Caller, options: Wanted = {}): Promise<string> {
-    return this.#send(satellite, options, () => ({ source: sourceOf(dict, caller), isOwnWriting: false }));
+  /** Sends a dict that a program submitted, with the XML that it wrote. */
+  sendAsWritten(sender: LocalSender, dict: Dict, caller: Caller, options: Wanted = {}): Promise<string> {
+    return this.#send(sender, options, () => ({ source: sourceOf(dict, caller), isOwnWriting: false }));
   }
 
   /** The message that remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
@@ -202,16 +216,17 @@ export class Router {
     return sendingOf(sender === undefined && caller.isPeer ? { durable } : { durable, ...wanted }, this.#meshDicts);
   }
 
-  #send(satellite: string, options: Wanted, write: () => Written): Promise<string> {
+  #send({ plugin, satellite, generation }: LocalSender, options: Wanted, write: () => Written): Promise<string> {
     return Promise.resolve().then(() => {
+      if (generation > MAX_GENERATION) throw this.#dependencies.rejections.loop(satellite);
       const sending = sendingOf(options, this.#meshDicts);
       const written = write();
       this.#requireSize(written.source);
-      const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint, sending.destination);
+      const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint, sending.destination, generation);
       const entry = this.#duplicates.noteSent(message);
       const from = { kind: 'satellite', name: satellite } as const;
       const accepted = this.#throughHooks({ message, entry, from, sending }, (outcome) =>
-        andThen(this.#storeAndDeliver(outcome, { local: satellite }, sending), (id) => {
+        andThen(this.#storeAndDeliver(outcome, { local: plugin, satellite }, sending), (id) => {
           this.#count.sent++;
           if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
           return id;
@@ -330,7 +345,7 @@ export class Router {
     if (peers && onward) mesh.forward(onward);
     if (events.isWatched('message.routed')) events.emit({ type: 'message.routed', message: here, sender: sender.local, recipients });
     if (!onward || targets.length === 0) return here.id;
-    const submitted = this.#meshDicts?.submit(onward, targets, sending, sender.local);
+    const submitted = this.#meshDicts?.submit(onward, targets, sending, sender.satellite);
     if (sending.isDurable || sending.destination === 'away') return submitted?.then(() => here.id) ?? here.id;
     submitted?.catch((error: unknown) => {
       this.#log.debug(`${describeMessage(onward)} is not sent to other nodes: ${reasonOf(error)}`);

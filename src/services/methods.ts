@@ -20,7 +20,7 @@ function queries(services: Services, clock: Pick<Clock, 'now'>): readonly Method
     {
       name: 'service.list',
       access: 'call',
-      help: 'Lists the services of this relay: [{service, state, up, down, watchers, reactors}]. state is running, degraded (an endpoint does not run), stopping or stopped; up and down are numbers of nodes. Each watcher and reactor has name, type, node (empty for this relay), state, reason, restarts, last_error and its counters.',
+      help: 'Lists the services of this relay: [{name, state, reason, up, down, watchers, reactors}]. state is running, degraded (an endpoint does not run, which is the reason), stopping or stopped; up and down are numbers of nodes. Each watcher and reactor has name, type, node (empty for this relay), state, reason, restarts, last_error and its counters.',
       signatures: [['array'], ['array', 'struct']],
       invoke: () => servicesOnWire(services, clock),
     },
@@ -70,18 +70,25 @@ function statusOf(services: Services, name: string, clock: Pick<Clock, 'now'>): 
   return { ...serviceOnWire(status, clock), nodes: { ...nodes } as unknown as Struct };
 }
 
-function serviceOnWire({ name, state, up, down, watchers, reactors }: ServiceStatus, clock: Pick<Clock, 'now'>): Struct {
+function serviceOnWire(status: ServiceStatus, clock: Pick<Clock, 'now'>): Struct {
   return {
-    ...{ service: name, state, up, down },
-    watchers: watchers.map((watcher) => ({
+    ...serviceSummary(status, clock),
+    watchers: status.watchers.map((watcher) => ({
       ...endpointOnWire(watcher, clock),
       ...{ reports: count(watcher.reports), changes: count(watcher.changes) },
     })),
-    reactors: reactors.map((reactor) => ({
+    reactors: status.reactors.map((reactor) => ({
       ...endpointOnWire(reactor, clock),
       ...{ changes: count(reactor.changes), queued: reactor.queued, merged: count(reactor.merged) },
     })),
   };
+}
+
+/** A service in a few members; the reason says which endpoint does not run. */
+export function serviceSummary({ name, state, up, down, watchers, reactors }: ServiceStatus, clock: Pick<Clock, 'now'>): Struct {
+  const failing = state === 'degraded' ? [...watchers, ...reactors].find((endpoint) => endpoint.state.type !== 'running') : undefined;
+  const why = failing && (reasonOf(failing.state, clock.now()) || failing.lastError || failing.state.type);
+  return { name, state, reason: failing === undefined ? '' : `${failing.name}: ${why}`, up, down };
 }
 
 /** Every member is always present, so that typed clients can rely on it. */

@@ -1,5 +1,5 @@
 /** The services that config.ts names: watchers report nodes that are up or down, and reactors act on the changes. */
-export { addServiceMethods } from './methods.ts';
+export { addServiceMethods, serviceSummary } from './methods.ts';
 export { serviceDefaults, serviceShape } from './options.ts';
 export type { ServiceOptions } from './options.ts';
 export { readReport } from './report.ts';

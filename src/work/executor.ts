@@ -50,18 +50,22 @@ function itemOf(result: Sendable | undefined, type: string): OutputItem {
 
 /** What can be submitted, by type: what plugins offer now, and programs. */
 export class Executors {
-  #all: ReadonlyMap<string, Executor>;
+  // By type; undefined if plugins have changed since they were asked.
+  #known: ReadonlyMap<string, Executor> | undefined;
 
   constructor(
     private readonly offered: () => ReadonlyMap<string, Executor>,
     private readonly programs: ReadonlyMap<string, Executor>,
-  ) {
-    this.#all = programs;
-  }
+  ) {}
 
   /** What plugins offer may have changed. */
   refresh(): void {
-    this.#all = new Map([...this.offered(), ...this.programs]);
+    this.#known = undefined;
+  }
+
+  /** Asked for when it is needed: at a start each plugin changes its state several times, and most offer no work. */
+  get #all(): ReadonlyMap<string, Executor> {
+    return (this.#known ??= new Map([...this.offered(), ...this.programs]));
   }
 
   get(type: string): Executor | undefined {

@@ -84,8 +84,10 @@ test('watch.http answers what is wrong with a report, and goes on', async (t) =>
     t.regex(((await answer.json()) as { detail: string }).detail, detail);
   }
   const unknown = await post(relay, { a: { status: 'up' } }, 'wob');
-  t.is(unknown.status, 422);
-  t.regex(((await unknown.json()) as { detail: string }).detail, /no service of this name .*\(there are: web\)/);
+  t.is(unknown.status, 404);
+  const problem = (await unknown.json()) as { code: number; detail: string };
+  t.is(problem.code, 404);
+  t.regex(problem.detail, /no service of this name .*\(there are: web\)/);
   t.is((await fetch(`${relay.url}/service/web`)).status, 405);
   t.is((await post(relay, { a: { status: 'up' } }, 'web', { 'content-type': 'text/plain' })).status, 415);
   t.is((await post(relay, { a: { status: 'up' } }, 'web', { origin: 'http://evil.example' })).status, 403);

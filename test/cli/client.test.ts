@@ -217,7 +217,7 @@ test.serial('exit codes: 1 fault, 2 invalid usage, 3 no relay, each with a one-l
     [['call', 'test', '1e999'], 2, /too large for a double/],
     [['ping', '--url', 'relay.example'], 2, /--url: found 'relay\.example', expected a URL/],
     [['ping', '--timeout', 'soon'], 2, /--timeout.*expected seconds.*86400; see co2 ping --help$/],
-    [['ping', 'me'], 2, /too many arguments/],
+    [['ping', 'cellar', 'me'], 2, /too many arguments/],
     [['pong'], 2, /unknown command 'pong'; did you mean "ping"; see co2 --help$/],
     [['ping', '--url', `http://127.0.0.1:${port}`], 3, /connection refused; is the relay running\? \(co2 start\)$/],
     [['ping', '--token', 'wrong'], 1, /^co2: fault 401: the presented token is wrong/],
@@ -472,4 +472,27 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
   t.regex(denied.stderr.at(-1) ?? '', /^co2: fault 403: relay\.watch_events needs the right 'admin'/);
   const wrong = await runCo2(t, { args: ['watch', 'topic', ...target], cwd: other }).exit;
   t.deepEqual([wrong.code, wrong.stderr], [2, ["co2: 'topic' is not a filter: write member=value, such as topic=x"]]);
+});
+
+test.serial('status has a line each for work, recordings and services, if there are any', async (t) => {
+  const config = `export default {
+    bundled: ['sense', 'task', 'watch'],
+    services: { web: { watchers: { told: { type: 'watch.http' } }, reactors: {} } },
+  };`;
+  const relay = await startCo2(t, { files: { 'config.ts': config } });
+  const none = await ask(t, relay, 'status');
+  t.regex(none.stdout.join('\n'), /^services {4}1 running, 0 up, 0 down$/m);
+  t.notRegex(none.stdout.join('\n'), /^(?:work|recordings)/m);
+  t.is((await ask(t, relay, 'call', 'watch.http.report', 'web', '{"a": {"status": "up"}, "b": {"status": "down"}}')).code, 0);
+  t.is((await ask(t, relay, 'work', 'submit', 'task.sleep:execute', 'seconds=0', '--follow')).code, 0);
+  t.is((await ask(t, relay, 'call', 'recording.start', 'sense.random:record')).code, 0);
+  const { stdout } = await ask(t, relay, 'status');
+  const shown = stdout.join('\n');
+  t.regex(shown, /^work {8}1 kept$/m);
+  t.regex(shown, /^recordings {2}1 recording, \d+ frames$/m);
+  t.regex(shown, /^services {4}1 running, 1 up, 1 down$/m);
+  const { stdout: json } = await ask(t, relay, 'status', '--json');
+  const status = JSON.parse(json.join('\n')) as { services: unknown; recordings: readonly Record<string, unknown>[] };
+  t.deepEqual(status.services, [{ name: 'web', state: 'running', reason: '', up: 1, down: 1 }]);
+  t.like(status.recordings[0], { name: 'sense.random:record', state: 'recording', reason: '' });
 });

@@ -44,7 +44,10 @@ const isProven = ({ session, trusts_us: trusts }: Dict): boolean => session === 
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
-    ['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'secret', 'secret-config', 'certificates', 'ca-config'],
+    [
+      ...['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'discovery-config', 'discovery'],
+      ...['secret', 'secret-config', 'certificates', 'ca-config'],
+    ],
   );
 });
 
@@ -79,6 +82,25 @@ test('an unlisted relay is paired by a code that both sides show', async (t) => 
   await old.exit;
   const again = await startCo2(t, { cwd: old.cwd, args: ['--port', String(ports[1])] });
   t.is(await co2(t, again, 'co2 peers --json'), '[]');
+});
+
+test('relays find each other, and one is paired by its nick', async (t) => {
+  const ports = await freePorts(3);
+  const env = { CO2_DISCOVERY_PORT: String(ports[2]) };
+  const config = sourceOf('discovery-config', ports);
+  const begin = (port: number, source: string): Promise<RelayProcess> =>
+    startCo2(t, { cwd: project(t, { 'plugins/.keep': '', 'config.ts': source }), args: ['--port', String(port)], env });
+  const attic = await begin(ports[0]!, config);
+  const cellar = await begin(ports[1]!, config.replace('attic', 'cellar'));
+  const [list = '', pair = ''] = sourceOf('discovery').trim().split('\n');
+  let shown = '';
+  while (!shown.includes('attic')) shown = await co2(t, cellar, list);
+  const found = /found on the network.*\n.*node.*\n[a-z2-7]{32} +attic +(?<code>[a-z2-7]{4}(?:-[a-z2-7]{4}){3}) /.exec(shown);
+  t.truthy(found, shown);
+  const paired = await co2(t, cellar, pair);
+  t.true(paired.includes(`waits for approval of this relay: compare the code ${found?.groups?.code ?? '?'} there`), paired);
+  t.true((await co2(t, attic, 'co2 peers list --nodes')).includes(found?.groups?.code ?? '?'));
+  t.false((await co2(t, cellar, list)).includes('found on the network'));
 });
 
 test('relays with one cluster secret are peers', async (t) => {

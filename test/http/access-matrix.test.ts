@@ -27,10 +27,10 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['relay.call', 'relay.log', 'relay.push_items', 'plugin.next', 'plugin.answer', 'plugin.answer_fault'].map(
     (name) => [name, 'call'] as const,
   ),
-  ...['hello', 'push', 'pull'].map((word) => [`relay.${word}`, 'read'] as const),
-  ...['list', 'show', 'retry', 'drop'].map((word) => [`outbox.${word}`, 'admin'] as const),
   ['relay.ping', 'read'],
   ...['get_nodes', 'get_routes', 'get_network_methods', 'traceroute'].map((word) => [`relay.${word}`, 'call'] as const),
+  ...['hello', 'push', 'pull'].map((word) => [`relay.${word}`, 'read'] as const),
+  ...['list', 'show', 'retry', 'drop'].map((word) => [`outbox.${word}`, 'admin'] as const),
   ['relay.get_peers', 'admin'],
   ...['get_trust', 'pair', 'trust', 'forget'].map((word) => [`relay.${word}`, 'admin'] as const),
   ['relay.get_status', 'admin'],

@@ -52,6 +52,16 @@ test('bytes that are read as a head are the only ones for it', (t) => {
   t.pass();
 });
 
+test('a head or link state of another version is refused', (t) => {
+  const head = encodeHead(plainHead('a'.repeat(32)));
+  head[0] = 0;
+  t.throws(() => decodeHead(head), { message: /malformed at byte 1/ });
+  const state = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0, id: '', epoch: 1, sequence: 1, isLeaving: false };
+  const { bytes } = signState({ ...state, neighbours: [] }, fakeSigner(1), fakeCrypto);
+  bytes[0] = 0;
+  t.throws(() => readState(bytes, fakeCrypto), { message: /malformed at byte 1/ });
+});
+
 test('bytes of any kind are refused as heads, link states, records and numbers without other errors', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (array) => {
@@ -116,6 +126,16 @@ test('one signature covers a group, and each message is verified alone', (t) => 
       t.false(verifier.isGenuine({ ...first, seal }, heads[0]!), `seal changed at ${at}`);
     }
     t.false(verifier.isGenuine({ ...first, seal: Buffer.alloc(0) }, heads[0]!));
+    // Also where the rest of the way to the root is known.
+    const last = envelope(size - 1);
+    for (const at of last.seal.keys()) {
+      const seal = Buffer.from(last.seal);
+      seal[at] = seal[at]! ^ 0x41;
+      t.false(verifier.isGenuine({ ...last, seal }, heads.at(-1)!), `seal of the last of ${size} changed at ${at}`);
+    }
+    const longer = Buffer.concat([last.seal, Buffer.alloc(32)]);
+    t.false(verifier.isGenuine({ ...last, seal: longer }, heads.at(-1)!));
+    t.true(verifier.isGenuine(last, heads.at(-1)!));
   }
 });
 

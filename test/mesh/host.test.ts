@@ -103,6 +103,28 @@ test('a node that says goodbye is gone from the others at once', async (t) => {
   t.true(a.host.nodes().some((node) => node.id === b.id && node.isLeaving));
 });
 
+test('nodes learn which others can be reached, over any number of hops, and why one cannot any more', async (t) => {
+  const [a, b, c] = (await startNodes(
+    t,
+    ['a', 'b', 'c'],
+    [
+      [0, 1],
+      [1, 2],
+    ],
+  )) as [TestNode, TestNode, TestNode];
+  const changes: string[] = [];
+  a.host.onNodes(({ id, state }) => changes.push(`${id} ${state}`));
+  await a.seen.event('node.up', { node: b.id, nick: 'b' });
+  await a.seen.event('node.up', { node: c.id, nick: 'c' });
+  await c.stop();
+  t.is((await a.seen.event('node.down', { node: c.id, nick: 'c' })).reason, 'left');
+  // Without a goodbye.
+  b.vanish();
+  t.is((await a.seen.event('node.down', { node: b.id })).reason, 'lost');
+  t.deepEqual(changes.slice(-2), [`${c.id} down`, `${b.id} down`]);
+  t.deepEqual(c.seen.matching('node.down'), [], 'the one that leaves does not report that the others are lost');
+});
+
 test('a dialled node that says goodbye tells the one that dialled it', async (t) => {
   const [a, b] = (await startNodes(t, ['a', 'b'], [[1, 0]])) as [TestNode, TestNode];
   await b.stop();
@@ -139,6 +161,8 @@ test('frames are the same after the wire', (t) => {
     { type: 'states', states: [Buffer.from('one'), Buffer.alloc(0)], isAnswer: true },
     { type: 'summary', summary: 2 ** 32 - 1 },
     { type: 'want', ids: [id] },
+    { type: 'want-capabilities', hashes: [Buffer.alloc(32, 7)] },
+    { type: 'capabilities', lists: [Buffer.from('a list')] },
     { type: 'bye', reason: 'the node leaves', states: [Buffer.from('last')] },
     ...Array.from({ length: 50 }, (): Frame => {
       const items = Array.from({ length: 1 + random.below(64) }, () => envelopeOf(random));

@@ -155,6 +155,10 @@ class WorldPort implements MeshPort {
     return () => this.#listeners.delete(listener);
   }
 
+  onNodes(): () => void {
+    return () => undefined;
+  }
+
   nodes(): ReturnType<MeshPort['nodes']> {
     return this.#machine?.nodes() ?? [];
   }

@@ -69,8 +69,9 @@ export function makeHeart(
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
   const local = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
-  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & Pick<PluginHost, 'deliver' | 'keep'> = {
+  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & Pick<PluginHost, 'deliver' | 'keep' | 'reportDelivery'> = {
     keep,
+    reportDelivery: () => undefined,
     deliver: (message, except) => delivered.push({ message, except }),
     status: () => ({
       plugins: [{ name: 'ham.spam', satellites: local } as unknown as PluginStatus],
@@ -126,10 +127,10 @@ export function makeHeart(
   });
   const status = (): RelayStatus => relayStatus({ router, rejections, dispatcher });
   addBasicMethods(dispatcher.registry, router, properties);
-  addSatelliteMethods(dispatcher.registry, { satellites, router, rejections });
+  addSatelliteMethods(dispatcher.registry, { satellites, router, rejections, generationOf: () => 0 });
   addStatus(dispatcher.registry, {
     ...{ properties, counters: status, mesh: mesh.status, plugins: pluginHost.status, relayPlugins: relayPlugins.status },
-    work: () => ({ running: [], pending: 0, kept: 0, bytes: 0 }),
+    capabilities: () => ({ work: { running: [], pending: 0, kept: 0, bytes: 0 }, recordings: [], services: [] }),
   });
   dispatcher.expose(
     'ham.spam',

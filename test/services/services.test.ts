@@ -135,7 +135,7 @@ test.serial('watchers fan in, every reactor gets each change, and the service is
   t.deepEqual(await stage.changes('web.left', 3), ['a+', 'a-', 'b+']);
   t.deepEqual(await stage.changes('web.right', 3), ['a+', 'a-', 'b+']);
   const status = await statusOf(relay);
-  t.like(status, { service: 'web', state: 'running', up: 1, down: 1 });
+  t.like(status, { name: 'web', state: 'running', reason: '', up: 1, down: 1 });
   t.deepEqual({ ...(status.nodes as Struct) }, {
     a: { name: 'a', status: 'down', host: '10.0.0.1', port: 80 },
     b: { name: 'b', status: 'up', host: '10.0.0.1', port: 81 },

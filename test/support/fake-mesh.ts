@@ -79,6 +79,10 @@ export class FakePort implements MeshPort {
     return Promise.resolve(false);
   }
 
+  onNodes(): () => void {
+    return () => undefined;
+  }
+
   receive(contentType: string, receiver: MeshReceiver): void {
     this.#receivers.set(contentType, receiver);
   }

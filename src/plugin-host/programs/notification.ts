@@ -7,7 +7,6 @@ import type { Value } from '../../values/values.ts';
 import { keptValues, serialiseCall, serialiseNotify } from '../../xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import type { Recipient } from '../hosted/hosted.ts';
-import { DEATH_MS } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
 export interface ProgramRecipientParts {
@@ -16,13 +15,15 @@ export interface ProgramRecipientParts {
   readonly timeoutMs: number;
   /** How messages have to be encoded for it; called for each. Undefined: it may get them as they arrived. */
   readonly writing: () => WriteOptions | undefined;
+  /** Resolves once the process has ended, or has answered after it broke a connection. */
+  readonly hasEndedOrAnswers: () => Promise<void>;
   /** Called with a message that cannot be encoded this way. */
   readonly onUnwritable: (message: Message, reason: string) => void;
 }
 
 /** Makes a program the recipient of an inbox; `send` calls the program. */
 export function programRecipient(
-  { clock, timeoutMs, writing, onUnwritable }: ProgramRecipientParts,
+  { clock, timeoutMs, writing, hasEndedOrAnswers, onUnwritable }: ProgramRecipientParts,
   send: (request: ProgramRequest, timeoutMs: number) => Promise<Value>,
 ): Recipient {
   return {
@@ -39,10 +40,7 @@ export function programRecipient(
         await send(request, timeoutMs);
       } catch (error) {
         // The process may be about to exit. The inbox is then interrupted and redelivers the message, so wait for that.
-        if (RelayError.is(error) && error.code === 'TRANSPORT')
-          await new Promise<void>((resolve) => {
-            clock.after(DEATH_MS, resolve);
-          });
+        if (RelayError.is(error) && error.code === 'TRANSPORT') await hasEndedOrAnswers();
         throw error;
       }
     },
@@ -67,11 +65,12 @@ export function extensionIn(message: Message, now: number): string | undefined {
 
 /** The call that delivers `message` at `now` (the relay's clock). */
 export function notificationOf(message: Message, now: number, redelivered: boolean): ProgramRequest {
-  const { id, ageMs, arrivedAt, hostId, clientAddress, verdict } = message;
+  const { id, ageMs, arrivedAt, hostId, clientAddress, verdict, generation = 0 } = message;
+  const answers = generation > 0 && { gen: generation };
   const own = {
     host_id: hostId,
     client_address: clientAddress,
-    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict },
+    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict, ...answers },
   };
   return {
     method: 'notify',

@@ -1,5 +1,5 @@
 /** Keeps a program running with one session at a time, which it starts, watches, stops and restarts as the state machine decides. */
-import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
+import { RelayError, abortsWithin, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
@@ -63,6 +63,9 @@ export interface SupervisorEvents {
 const STOP_MS = 3 * RUNG_MS + 1_000;
 // The advice names the common spellings of such an option.
 const FOREGROUND = 'run it in the foreground (many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off")';
+
+// A program that is not pinged may hang for ever; a message is not kept for longer than half a minute because of it.
+const MAX_LOOKS = 30;
 
 /** A child runs code of the relay, so its faults are converted back into the errors thrown there, which have not been logged yet. */
 const childError = (_plugin: string, code: number, text: string): Error => errorFromFault(code, text, false);
@@ -180,6 +183,25 @@ export class Supervisor {
   /** As {@link send}, for a result that is passed on unchanged. */
   sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
     return this.#call((session) => session.sendExact(request, timeoutMs), timeoutMs);
+  }
+
+  /**
+   * Resolves once the process, which has broken a connection, has ended or answers again. Its exit may be reported long after its
+   * connections have closed, for a process that takes its time or on a busy machine.
+   */
+  async hasEndedOrAnswers(): Promise<void> {
+    const session = this.#session;
+    if (!session) return;
+    const { signal } = this.#gone;
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      if (await abortsWithin(this.#parts.clock, DEATH_MS, signal)) return;
+      try {
+        await session.ping(this.#parts.record.timeoutMs);
+        return;
+      } catch {
+        // It is about to end, or hangs, for which its supervision ends it.
+      }
+    }
   }
 
   get #name(): string {

@@ -1,20 +1,23 @@
 /** The methods by which relays prove who they are, and operators decide whom to trust. */
 import { RelayError, clean, serverName } from '../../core/core.ts';
 import { pairingCode } from '../../identity/identity.ts';
-import type { Mesh, MeshHost, Peering } from '../../mesh/mesh.ts';
+import type { Discovery, Mesh, MeshHost, Peering } from '../../mesh/mesh.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 import type { Caller, MethodRegistry } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 
 export interface PeerMethodsParts {
   readonly peering: Peering;
-  readonly mesh: Pick<Mesh, 'add' | 'contact' | 'dismiss' | 'names'>;
+  readonly mesh: Pick<Mesh, 'add' | 'pair' | 'dismiss' | 'names'>;
   /** Undefined in a test in memory. */
   readonly host: Pick<MeshHost, 'push' | 'pull' | 'forget'> | undefined;
+  /** Undefined if it is not on. */
+  readonly discovery: Pick<Discovery, 'finds' | 'pair'> | undefined;
 }
 
 /** Registers the methods. */
-export function addPeerMethods(registry: MethodRegistry, { peering, mesh, host }: PeerMethodsParts): void {
+export function addPeerMethods(registry: MethodRegistry, parts: PeerMethodsParts): void {
+  const { peering, mesh, host } = parts;
   registry.add({
     name: 'relay.hello',
     access: 'read',
@@ -27,26 +30,16 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh, host }
   registry.add({
     name: 'relay.get_trust',
     access: 'admin',
-    help: 'Returns the identity of this relay {node, nick, epoch, trust} and the nodes that it knows: known (node, nick, peers: their URLs, trusted, approved, session, code, since) and pending (node, nick, code, address), which wait for relay.trust.',
+    help: 'Returns the identity of this relay {node, nick, epoch, trust} and the nodes that it knows: known (node, nick, peers: their URLs, trusted, approved, session, code, since), pending (node, nick, code, address), which wait for relay.trust, and found (node, nick, code, version, urls): relays that announce themselves on the network, and are not linked.',
     signatures: [['struct'], ['struct', 'struct']],
-    invoke: () => {
-      const { node, nick, epoch, mode, known, pending } = peering.status();
-      return {
-        ...{ node, nick, epoch, trust: mode },
-        known: known.map((one) => ({
-          ...{ node: one.id, nick: one.nick, peers: one.urls, trusted: one.isTrusted, approved: one.isApproved },
-          ...{ session: one.isInSession, code: one.code, since: one.since },
-        })),
-        pending: pending.map((one) => ({ node: one.id, nick: one.nick, code: one.code, address: one.address })),
-      };
-    },
+    invoke: () => trustOnWire(parts),
   });
   registry.add({
     name: 'relay.pair',
     access: 'admin',
-    help: 'Links this relay to the relay at a URL, from now on and after restarts: pins its key, and asks it to trust this relay. Returns {node, nick, code, answer, reason}: unless the answer is trusted, somebody has to compare the code and call relay.trust there.',
+    help: 'Links this relay to the relay at a URL, or to one that was found on the network, by its node id or nick, from now on and after restarts: pins its key, and asks it to trust this relay. Returns {node, nick, code, answer, reason}: unless the answer is trusted, somebody has to compare the code and call relay.trust there.',
     signatures: [['struct', 'string']],
-    invoke: (params) => pair(peering, mesh, textIn('relay.pair', params)),
+    invoke: (params) => pair(parts, textIn('relay.pair', params)),
   });
   registry.add({
     name: 'relay.trust',
@@ -70,6 +63,33 @@ export function addPeerMethods(registry: MethodRegistry, { peering, mesh, host }
       return { node: id, peers: urls };
     },
   });
+}
+
+function trustOnWire({ peering, discovery }: PeerMethodsParts): Sendable {
+  const { node, nick, epoch, mode, known, pending } = peering.status();
+  return {
+    ...{ node, nick, epoch, trust: mode },
+    known: known.map((one) => ({
+      ...{ node: one.id, nick: one.nick, peers: one.urls, trusted: one.isTrusted, approved: one.isApproved },
+      ...{ session: one.isInSession, code: one.code, since: one.since },
+    })),
+    pending: pending.map((one) => ({ node: one.id, nick: one.nick, code: one.code, address: one.address })),
+    found: (discovery?.finds() ?? []).map((one) => ({
+      ...{ node: one.node, nick: one.nick, code: one.code, version: one.version, urls: one.urls },
+    })),
+  };
+}
+
+async function pair({ peering, mesh, discovery }: PeerMethodsParts, text: string): Promise<Sendable> {
+  const isName = discovery !== undefined && !URL.canParse(text);
+  const { isNew, url, node, nick, answer, reason } = isName ? await discovery.pair(text) : await pairAt(mesh, text);
+  if (isNew) await peering.link(url);
+  return { node, nick, code: pairingCode(peering.status().node, node), answer, reason };
+}
+
+async function pairAt(mesh: PeerMethodsParts['mesh'], text: string): ReturnType<Discovery['pair']> {
+  const url = peerUrl(text);
+  return { ...(await mesh.pair(url)), url: url.href };
 }
 
 /** The methods by which neighbours exchange frames. */
@@ -103,25 +123,6 @@ function neighbour(method: string, { session, gone }: Caller): Parameters<MeshHo
     throw new RelayError('FORBIDDEN', `${method} is for the peers of this relay, in a session that relay.hello began`);
   const { node: id, epoch, instance } = session;
   return { peer: { id, epoch, instance }, gone };
-}
-
-async function pair(peering: Peering, mesh: PeerMethodsParts['mesh'], text: string): Promise<Sendable> {
-  const url = peerUrl(text);
-  const isNew = !mesh.names.includes(serverName(url));
-  if (isNew) mesh.add(url.href);
-  try {
-    const { session, node, nick, answer, reason } = await mesh.contact(serverName(url));
-    if (session !== 'proven')
-      throw new RelayError(
-        'FORBIDDEN',
-        `${serverName(url)} cannot prove who it is (it does not know relay.hello); list it in peers to trust its address`,
-      );
-    if (isNew) await peering.link(url.href);
-    return { node, nick, code: pairingCode(peering.status().node, node), answer, reason };
-  } catch (error) {
-    if (isNew) await mesh.dismiss([serverName(url)]);
-    throw error;
-  }
 }
 
 async function trust(peering: Peering, mesh: PeerMethodsParts['mesh'], id: string, link: boolean): Promise<Sendable> {

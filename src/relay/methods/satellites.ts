@@ -12,6 +12,8 @@ export interface SatelliteMethods {
   readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byEndpoint' | 'list'>;
   readonly router: Pick<Router, 'accept' | 'checkedHostId' | 'sendAsWritten'>;
   readonly rejections: Pick<RejectionLog, 'wrongToken'>;
+  /** The generation of what the program of this name sends now. */
+  readonly generationOf: (plugin: string) => number;
 }
 
 /** Registers the methods. */
@@ -92,18 +94,28 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
 }
 
 /** Sends a dict of a plugin as its `send` does: under our host_id, and not to the plugin itself. */
-async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { router }: SatelliteMethods): Promise<Sendable> {
+async function sendAs(
+  plugin: string,
+  params: readonly Value[],
+  caller: Caller,
+  { router, generationOf }: SatelliteMethods,
+): Promise<Sendable> {
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
     throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and from a plugin also a struct of options');
-  const { to, durable, ttl_ms: ttlMs, ordered, ...others } = options ?? dictOf();
+  const { to, durable, ttl_ms: ttlMs, ordered, satellite = plugin, gen = 0, ...others } = options ?? dictOf();
   const [unknown] = Object.keys(others);
   if (unknown !== undefined)
     throw new RelayError(
       'INVALID_PARAMS',
-      `relay.relay has no option ${clean(unknown, 40)}; its options are to, durable, ttl_ms and ordered`,
+      `relay.relay has no option ${clean(unknown, 40)}; its options are to, durable, ttl_ms, ordered, satellite and gen`,
     );
-  const id = await router.sendAsWritten(plugin, dict, caller, { to, durable, ttlMs, ordered });
+  if (typeof satellite !== 'string' || !(satellite === plugin || satellite.startsWith(`${plugin}.`)))
+    throw new RelayError('INVALID_PARAMS', `relay.relay: the option satellite names a satellite of ${plugin}`);
+  if (typeof gen !== 'number' || !Number.isInteger(gen) || gen < 0)
+    throw new RelayError('INVALID_PARAMS', 'relay.relay: the option gen is one more than co2.gen of the message that it answers');
+  const sender = { plugin, satellite, generation: Math.max(gen, generationOf(plugin)) };
+  const id = await router.sendAsWritten(sender, dict, caller, { to, durable, ttlMs, ordered });
   return options === undefined || id;
 }
 

@@ -13,14 +13,24 @@ export interface StatusParts {
   readonly mesh: () => MeshStatus;
   readonly plugins: () => PluginHostStatus;
   readonly relayPlugins: () => readonly RelayPluginStatus[];
-  /** The units of work, as a struct. */
-  readonly work: () => Readonly<Record<string, Sendable>>;
+  readonly capabilities: () => CapabilitiesStatus;
+}
+
+/** What plugins do besides messages and methods, as it is on the wire. */
+export interface CapabilitiesStatus {
+  readonly work: Readonly<Record<string, Sendable>>;
+  /** Those that are not idle. */
+  readonly recordings: readonly Readonly<Record<string, Sendable>>[];
+  readonly services: readonly Readonly<Record<string, Sendable>>[];
 }
 
 /**
  * Registers the methods. They need the class admin, because they show addresses and reasons of failures; they do not show local paths.
  */
-export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins, work }: StatusParts): void {
+export function addStatus(
+  registry: MethodRegistry,
+  { properties, counters, mesh, plugins, relayPlugins, capabilities }: StatusParts,
+): void {
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
@@ -31,7 +41,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_messages (what is stored for durable satellites that are gone: satellite, waiting, bytes, drop_in_ms), work (running units, numbers of pending and kept ones, bytes), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
+    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_messages (what is stored for durable satellites that are gone: satellite, waiting, bytes, drop_in_ms), work (running units, numbers of pending and kept ones, bytes), recordings that are not idle (name, state, reason, frames), services (name, state, reason, up, down), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { accepted, sent, duplicates, originRefused } = counters();
@@ -46,7 +56,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_not_loaded: problems.length,
         kept_messages: keptMessages.map(keptMessagesOnWire),
-        work: work(),
+        ...capabilities(),
         ...keptOnWire(kept),
       };
     },

@@ -20,7 +20,8 @@ const EVENTS = [
   ...['inbox.failed', 'inbox.dropped', 'inbox.dead-letter'],
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
   ...['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending', 'peer.approved', 'peer.forgotten', 'peer.refused'],
-  ...['peer.copied', 'mesh.link', 'mesh.alarm', 'work.state'],
+  ...['peer.found', 'peer.vanished', 'peer.copied', 'mesh.link', 'mesh.alarm'],
+  ...['node.up', 'node.down', 'work.state'],
   ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
@@ -54,7 +55,7 @@ export function addWatchMethods(registry: MethodRegistry, watches: Watches): voi
     {
       name: 'relay.watch_events',
       access: 'admin',
-      help: 'Shows what happens to plugins, satellites and links, and which dicts are refused, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
+      help: 'Shows what happens to plugins, satellites, links and nodes, and which dicts are refused, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
     },
     EVENTS,
     (events) => ({ events: events.map(eventOnWire) }),
@@ -152,7 +153,7 @@ function factsOf(event: RelayEvent): Facts {
 }
 
 function isPeerEvent(event: RelayEvent): event is PeerEvent {
-  return event.type.startsWith('peer.') || event.type.startsWith('mesh.');
+  return /^(?:peer|mesh|node)\./.test(event.type);
 }
 
 function factsOfPeer(event: PeerEvent): Facts {
@@ -173,10 +174,18 @@ function factsOfPeer(event: PeerEvent): Facts {
       return { subject: `node ${event.node}`, state: 'forgotten', reason: '' };
     case 'peer.refused':
       return { subject: `peer ${event.peer}`, state: 'refused', reason: event.reason };
+    case 'peer.found':
+      return { subject: `peer ${event.peer}`, state: 'found', reason: `node ${event.node} (${event.nick}), code ${event.code}` };
+    case 'peer.vanished':
+      return { subject: `peer ${event.peer}`, state: 'vanished', reason: event.reason };
     case 'peer.copied':
       return { subject: `node ${event.node}`, state: 'copied', reason: event.reason };
     case 'mesh.link':
       return { subject: `node ${event.node}`, state: `link ${event.state}`, reason: event.reason };
+    case 'node.up':
+      return { subject: `node ${event.node}`, state: 'up', reason: event.nick };
+    case 'node.down':
+      return { subject: `node ${event.node}`, state: 'down', reason: event.reason };
     case 'mesh.alarm':
       return { subject: 'the mesh', state: 'alarm', reason: event.reason };
   }

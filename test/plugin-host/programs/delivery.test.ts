@@ -203,6 +203,26 @@ test('a message that makes a program hang until it is killed is redelivered, and
   t.is(kit.log.matching(/^ham ended 5 times at the message .*: it is set aside \(plugin\.dead_letters\)$/).length, 1);
 });
 
+test('a message at which a program closes its connections is redelivered, however long the program takes to end', async (t) => {
+  const kit = programOf(t, 'ends-late-at-poison');
+  await kit.start();
+  for (const word of ['before', 'poison', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 3);
+  t.deepEqual(await kit.call('heard'), ['poison', 'after']);
+  t.like(kit.plugin.status.satellites[0], { delivered: 3, failed: 0, waiting: 0 });
+});
+
+test('a message at which a program that goes on resets the connection has failed, and the next one is delivered', async (t) => {
+  const kit = programOf(t, 'resets-at-poison');
+  await kit.start();
+  const { pid } = kit.plugin.status;
+  for (const word of ['before', 'poison', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 2);
+  t.deepEqual(await kit.call('heard'), ['before', 'after']);
+  t.like(kit.plugin.status, { restarts: 0, pid });
+  t.like(kit.plugin.status.satellites[0], { delivered: 2, failed: 1, waiting: 0 });
+});
+
 test('a fault for one message does not affect the others', async (t) => {
   const kit = programOf(t, 'faults-at-poison');
   await kit.start();
