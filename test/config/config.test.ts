@@ -98,6 +98,7 @@ const DEFAULTS = {
   },
   services: {},
   serviceLimits: { maxNodes: 10_000, maxQueued: 1_000, acceptTimeoutMs: 10_000, reactTimeoutMs: 60_000, stopTimeoutMs: 5_000 },
+  sharedWatchers: [],
   maintainer: '',
   log: { level: 'info', levels: {} },
 };

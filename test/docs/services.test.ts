@@ -21,7 +21,7 @@ function sourceOf(wanted: string): string {
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
-    ['config', 'report', 'status', 'plugin', 'own', 'probe'],
+    ['config', 'report', 'status', 'node', 'shared', 'plugin', 'own', 'probe'],
   );
 });
 
@@ -74,6 +74,25 @@ test('a watcher and a reactor of your own', async (t) => {
 test('the configuration of the probe starts', async (t) => {
   const relay = await startCo2(t, { cwd: project(t, { 'config.ts': sourceOf('probe') }) });
   t.like(await relay.call('service.status', 'web'), { state: 'running' });
+});
+
+test('a watcher runs at the node that shares it', async (t) => {
+  const [here = 0, there = 0, web = 0] = await freePorts(3);
+  const placed = (name: string): string =>
+    sourceOf(name)
+      .replaceAll('192.168.1.7:2004', `127.0.0.1:${there}`)
+      .replaceAll('192.168.1.5:2004', `127.0.0.1:${here}`)
+      .replaceAll('8080', String(web))
+      .replaceAll('/tmp/web.ndjson', join(temporaryDir(t), 'web.ndjson'));
+  await serve(t, web);
+  await startCo2(t, { cwd: project(t, { 'config.ts': placed('shared') }), args: ['--port', String(there)] });
+  const relay = await startCo2(t, { cwd: project(t, { 'config.ts': placed('node') }), args: ['--port', String(here)] });
+  for (;;) {
+    const { up } = (await relay.call('service.status', 'web')) as { up: number };
+    if (up === 1) break;
+  }
+  const { watchers } = (await relay.call('service.status', 'web')) as { watchers: readonly unknown[] };
+  t.like(watchers[0], { name: 'probe', type: 'watch.probe', node: 'cellar', state: 'running' });
 });
 
 async function serve(t: { teardown(fn: () => void): void }, port: number): Promise<Server> {

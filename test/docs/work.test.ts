@@ -7,6 +7,7 @@ import { compilerErrors } from '../cli/typescript.ts';
 import { PROJECT_DIR, runCo2, startCo2 } from '../support/processes.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import type { RelayProcess } from '../support/processes.ts';
+import { freePorts } from '../support/relays.ts';
 import { project } from './page.ts';
 import { snippetsOf } from './snippets.ts';
 
@@ -33,7 +34,7 @@ async function resultsOf(relay: RelayProcess, unit: string, more: Record<string,
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
-    ['plugin', 'submit', 'submitted', 'programs', 'python', 'bundled', 'checksum', 'client', 'curl', 'transfer'],
+    ['plugin', 'submit', 'submitted', 'programs', 'python', 'bundled', 'checksum', 'node', 'client', 'curl', 'transfer'],
   );
 });
 
@@ -70,6 +71,35 @@ test('programs are work: stdin, stdout, stderr and the exit code are kept apart'
   const refused = await runCo2(t, { args: ['work', 'submit', 'shell.greet', 'nick=Ann', '--url', relay.url], cwd: relay.cwd }).exit;
   t.is(refused.code, 1);
   t.regex(refused.stderr.join('\n'), /does not take the parameter 'nick': it takes name/);
+});
+
+test('units run at another node, at any, and at each of a group', async (t) => {
+  const [attic = 0, cellar = 0] = await freePorts(2);
+  const configOf = (nick: string, peer: number): Record<string, string> => ({
+    'config.ts': sourceOf('programs').replace('work: {', `nick: '${nick}', peers: ['http://127.0.0.1:${peer}'], work: {`),
+    'words.txt': 'b\na\n',
+  });
+  await startCo2(t, { cwd: project(t, configOf('cellar', attic)), args: ['--port', String(cellar)] });
+  const relay = await startCo2(t, { cwd: project(t, configOf('attic', cellar)), args: ['--port', String(attic)] });
+  // Until the nick is known.
+  while (((await relay.call('relay.get_routes')) as readonly Value[]).length === 0) await relay.call('relay.ping');
+  const [piped = '', ...lines] = sourceOf('node').trim().split('\n');
+  const [, input = '', first = ''] = /^printf '(.*)' \| co2 (.*)$/.exec(piped) ?? [];
+  const follow = await runCo2(t, { args: [...first.split(' '), '--url', relay.url], cwd: relay.cwd, input: input.replaceAll('\\n', '\n') })
+    .exit;
+  t.deepEqual([follow.code, follow.stdout], [0, ['apple', 'pear']], follow.stderr.join('\n'));
+  const shown: (readonly string[])[] = [];
+  for (const line of lines) {
+    const { code, stdout, stderr } = await runCo2(t, { args: [...line.split(' ').slice(1), '--url', relay.url], cwd: relay.cwd }).exit;
+    t.is(code, 0, [line, ...stderr].join('\n'));
+    shown.push(stdout);
+  }
+  t.deepEqual(
+    shown.map(({ length }) => length),
+    [1, 2, 5],
+    'a unit, two of a group, and a table of all four',
+  );
+  t.regex(shown[2]?.join('\n') ?? '', /@[a-z2-7]{32} +shell\.sort/);
 });
 
 test('the bundled work is turned on by its name', async (t) => {
