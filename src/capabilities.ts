@@ -1,5 +1,6 @@
 /** What plugins offer besides messages and methods: work, recordings and services, with their methods and their steps of a start. */
 import { join } from 'node:path';
+import { clean, suggest } from './core/core.ts';
 import type { Clock, LogSource, Steps } from './core/core.ts';
 import type { Options } from './config/config.ts';
 import type { EventStream } from './events/events.ts';
@@ -28,6 +29,27 @@ export interface CapabilitiesParts {
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly self: () => Identity;
+}
+
+/**
+ * What `services` and `recordings` name of plugins that are not configured, as lines. Whether a plugin has the watcher, reactor or
+ * datasource is known when it runs.
+ */
+export function unknownPlugins(
+  { services, recordings, allowAddPrograms }: Pick<Options, 'services' | 'recordings' | 'allowAddPrograms'>,
+  plugins: readonly string[],
+): readonly string[] {
+  // Programs that were added at run time are not in the configuration.
+  if (allowAddPrograms) return [];
+  const named = Object.entries(services).flatMap(([service, { watchers = {}, reactors = {} }]) => [
+    ...Object.entries(watchers).map(([name, { type }]) => [`services.${service}.watchers.${name}`, type] as const),
+    ...Object.entries(reactors).map(([name, { type }]) => [`services.${service}.reactors.${name}`, type] as const),
+  ]);
+  const all = [...named, ...Object.keys(recordings).map((name) => ['recordings', name] as const)];
+  return all.flatMap(([place, type]) => {
+    const [plugin = ''] = type.split(':');
+    return plugins.includes(plugin) ? [] : [`${place}: there is no plugin '${clean(plugin, 100)}'${suggest(plugin, plugins)}`];
+  });
 }
 
 /** The capabilities of a relay. */
