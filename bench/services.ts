@@ -1,5 +1,6 @@
 /** Services: events per second from a watcher through the pipeline to reactors, beside a plain chain of EventEmitters. */
 import { EventEmitter, once } from 'node:events';
+import { Readable } from 'node:stream';
 import { systemClock } from '../src/core/core.ts';
 import { EventStream } from '../src/events/events.ts';
 import type { HostedEndpointType } from '../src/plugin-host/plugin-host.ts';
@@ -98,7 +99,9 @@ async function throughService(count: number, reactors: number, hasHanging = fals
         },
       },
       serviceLimits: { ...serviceDefaults.serviceLimits, stopTimeoutMs: 1 },
+      sharedWatchers: [],
     },
+    nodes: { stream: () => Readable.from([]) },
     pluginHost: {
       endpoints: () => types,
       status: () => ({ plugins: [], satellites: [], problems: [], kept: { versions: 0, bytes: 0 }, keptMessages: [] }),

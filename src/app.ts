@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { configuredTokens, relayTokens } from './access/access.ts';
 import { makeCapabilities, unknownPlugins } from './capabilities.ts';
+import type { Capabilities } from './capabilities.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
@@ -19,8 +20,9 @@ import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
+import { lonelyPort } from './nodes/nodes.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses, SendOptions } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
   OwnIdentity,
@@ -40,7 +42,7 @@ import {
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
-import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
+import type { CallStatus, DispatcherDependencies, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Services } from './services/services.ts';
@@ -140,10 +142,11 @@ export interface RunningRelay {
    */
   call(method: string, params?: readonly Sendable[]): Promise<Value>;
   /**
-   * Sends a dict as this relay: to all satellites and all peers. It needs a member `data`; `host_id` and `co2` are overwritten. Resolves to
-   * the id of the message. Rejects with a RelayError if no receiver could read the dict, or if the relay is stopping.
+   * Sends a dict as this relay: to all satellites and all other relays, or to the nodes that `options.to` names. It needs a member `data`;
+   * `host_id` and `co2` are overwritten. Resolves to the id of the message, once it is stored if a durable satellite or another node
+   * receives it. Rejects with a RelayError if no receiver could read the dict, `to` names no node, or the relay is stopping.
    */
-  notify(dict: Sendable): Promise<string>;
+  notify(dict: Sendable, options?: SendOptions): Promise<string>;
   status(): AppStatus;
   /**
    * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
@@ -205,6 +208,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     await startInOrder(steps, parts, options, state);
     parts.http.open();
     parts.customEndpoint.open();
+    parts.router.open();
     parts.ownMesh.announce(parts.http.scheme, parts.http.bound.port);
   } catch (error) {
     await steps.stop();
@@ -218,7 +222,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     events,
     on: (type, listener) => events.subscribe(guarded(listener, type, logs('app')), [type]),
     call: (method, params = []) => dispatcher.callFromProgram(method, params),
-    notify: (dict) => router.send(EMBEDDER, dict),
+    notify: (dict, sendOptions) => router.send(EMBEDDER, dict, sendOptions),
     status: parts.status,
     reconfigure: reconfigurer(options, [dispatcher, http, parts.reconfigured]),
     addPeer: (url) => {
@@ -325,12 +329,13 @@ function makeParts(
   const log = logs('relay');
   const rejections = new RejectionLog(log, clock, events);
   const router = new Router({
-    ...{ pluginHost, satellites, mesh, relayPlugins, rejections, events, log, clock, self },
+    ...{ pluginHost, satellites, mesh, meshPort: ownMesh.host, relayPlugins, rejections, events, log, clock, self },
     hookLimits: options.hookLine,
     maxDictBytes: maxBodyBytes,
   });
   const reportFailure = (failure: MethodFailure): string => pluginHost.methodFailed(failure);
-  const dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure });
+  const callNode: DispatcherDependencies['callNode'] = (call) => capabilities.nodes.calls.callFor(call);
+  const dispatcher: Dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure, callNode });
   let { maintainer } = options;
   const properties = propertiesOf({ version: VERSION, self, maintainer: () => maintainer, satellites, pluginHost });
   const reconfigured = {
@@ -343,15 +348,16 @@ function makeParts(
     ...{ logs: recentLogs, properties, clock },
     ...{ reload: environment.reload, capabilities: () => capabilities.status() },
   });
-  const capabilities = makeCapabilities({
+  const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
+    ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
   });
   const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
     },
-    send: (satellite, dict, sendOptions) => router.send(satellite, dict, sendOptions),
+    send: (satellite, dict, sendOptions, generation) => router.send(satellite, dict, sendOptions, generation),
     call: (satellite, method, params, callOptions) => dispatcher.callFromSatellite(satellite, method, params, callOptions),
   };
 
@@ -433,6 +439,9 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
+      capabilities.nodes.stop();
+      // What arrives now is delivered after the next start.
+      router.close();
       // While the neighbours are still answered.
       await ownMesh.leave();
       // A long poll would keep its connection open.

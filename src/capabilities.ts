@@ -1,4 +1,4 @@
-/** What plugins offer besides messages and methods: work, recordings and services, with their methods and their steps of a start. */
+/** What a relay offers besides messages and methods: work, recordings, services and calls between nodes, with their methods and steps. */
 import { join } from 'node:path';
 import { clean, suggest } from './core/core.ts';
 import type { Clock, LogSource, Steps } from './core/core.ts';
@@ -6,6 +6,8 @@ import type { Options } from './config/config.ts';
 import type { EventStream } from './events/events.ts';
 import type { HttpServerDependencies } from './http/http.ts';
 import type { Identity } from './message/message.ts';
+import type { MeshPort } from './mesh/mesh.ts';
+import { Nodes } from './nodes/nodes.ts';
 import type { PluginHost } from './plugin-host/plugin-host.ts';
 import { Recordings, addRecordingMethods, recordingSummary } from './recordings/recordings.ts';
 import type { CapabilitiesStatus, RelayEvent, Router } from './relay/relay.ts';
@@ -13,7 +15,8 @@ import type { Dispatcher } from './rpc/rpc.ts';
 import { Services, addServiceMethods, serviceSummary } from './services/services.ts';
 import type { StateDirectory } from './state/state.ts';
 import type { Store } from './store/store.ts';
-import { Work, WorkBodies, addWorkMethods, pluginExecutor, workOnWire } from './work/work.ts';
+import { ReceivedUnits, Work, WorkBodies, addWorkMethods, pluginExecutor, workOnWire } from './work/work.ts';
+import type { WorkNetwork } from './work/work.ts';
 
 export interface CapabilitiesParts {
   readonly options: Options;
@@ -29,6 +32,9 @@ export interface CapabilitiesParts {
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly self: () => Identity;
+  readonly mesh: MeshPort;
+  /** Version of this relay. */
+  readonly version: string;
 }
 
 /**
@@ -42,7 +48,9 @@ export function unknownPlugins(
   // Programs that were added at run time are not in the configuration.
   if (allowAddPrograms) return [];
   const named = Object.entries(services).flatMap(([service, { watchers = {}, reactors = {} }]) => [
-    ...Object.entries(watchers).map(([name, { type }]) => [`services.${service}.watchers.${name}`, type] as const),
+    ...Object.entries(watchers)
+      .filter(([, { node }]) => node === undefined)
+      .map(([name, { type }]) => [`services.${service}.watchers.${name}`, type] as const),
     ...Object.entries(reactors).map(([name, { type }]) => [`services.${service}.reactors.${name}`, type] as const),
   ]);
   const all = [...named, ...Object.keys(recordings).map((name) => ['recordings', name] as const)];
@@ -56,6 +64,7 @@ export function unknownPlugins(
 export interface Capabilities {
   readonly work: Work;
   readonly services: Services;
+  readonly nodes: Nodes;
   /** What the HTTP server streams. */
   readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings'>;
   /** What `relay.get_status` says of them. */
@@ -69,15 +78,23 @@ const WORK_TIMEOUT_MS = 60_000;
 
 /** Makes them, adds their methods to the registry of the dispatcher, and has them follow the states of plugins; nothing runs yet. */
 export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
-  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self } = parts;
-  const work = new Work({
+  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, mesh, version } = parts;
+  const nodes = new Nodes({
+    ...{ port: mesh, dispatcher, clock, logs, version },
+    ...{ work: () => work.types().map(({ type }) => type), running: () => work.running.length },
+  });
+  const network = { port: mesh, calls: nodes.calls, requireSubmitter: requireSubmitter(dispatcher) };
+  const work: Work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
-    ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
+    ...{ secret: state.adminToken, clock, date, random, events, log: logs('work'), network },
     offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
   });
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
-  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
+  addWorkMethods(dispatcher.registry, {
+    ...{ work, network, isAdmin, date, self: () => [self().hostId], plugins: () => pluginHost.status().plugins },
+  });
+  const received = new ReceivedUnits({ work, network, clock, random });
 
   const recordings = new Recordings({
     ...{ store, clock, date, random, events, log: logs('recordings'), directory: join(state.path, 'recordings') },
@@ -85,28 +102,52 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
     send: (recording, dict) => router.send(recording, dict),
   });
   events.subscribe(recordings.recorder.refresh, ['plugin.state']);
-  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, date });
+  addRecordingMethods(dispatcher.registry, { recorder: recordings.recorder, commands: recordings.commands, dispatcher, date });
 
-  const services = new Services({ options, pluginHost, clock, random, events, log: logs('services') });
+  const services = new Services({ options, pluginHost, nodes: nodes.calls, clock, random, events, log: logs('services') });
   events.subscribe(services.refresh, ['plugin.state', 'plugin.version']);
   addServiceMethods(dispatcher.registry, services, clock);
+
+  events.subscribe(nodes.offer.refresh, ['plugin.state', 'plugin.version']);
 
   return {
     work,
     services,
+    nodes,
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
-    status: () => ({
-      work: workOnWire(work),
-      recordings: recordings.recorder
-        .list()
-        .filter(({ state }) => state.type !== 'idle')
-        .map(recordingSummary),
-      services: services.list().map((service) => serviceSummary(service, clock)),
-    }),
+    status: () => statusOf(work, recordings, services, clock),
     start: async (steps) => {
-      await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+      await steps.start({
+        name: 'work',
+        start: async () => {
+          await work.start();
+          received.start();
+        },
+        stop: async () => {
+          received.stop();
+          await work.stop();
+        },
+        startTimeoutMs: WORK_TIMEOUT_MS,
+      });
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
       await steps.start(services.step);
+      await steps.start(nodes.step);
     },
+  };
+}
+
+/** Units that come as messages of the mesh need the same right as calls of that node. */
+function requireSubmitter(dispatcher: Dispatcher): WorkNetwork['requireSubmitter'] {
+  return () => {
+    dispatcher.requireCall('work.submit', { role: { kind: 'peer' }, address: '', port: 0, isDirect: true, isPeer: true });
+  };
+}
+
+function statusOf(work: Work, { recorder }: Recordings, services: Services, clock: Clock): CapabilitiesStatus {
+  const isActive = ({ state }: ReturnType<typeof recorder.list>[number]): boolean => state.type !== 'idle';
+  return {
+    work: workOnWire(work),
+    recordings: recorder.list().filter(isActive).map(recordingSummary),
+    services: services.list().map((service) => serviceSummary(service, clock)),
   };
 }

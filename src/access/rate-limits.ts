@@ -10,7 +10,7 @@ type Kind = Exclude<Role['kind'], 'plugin'>;
 
 interface Bucket {
   readonly kind: Kind;
-  /** Name of the token, or the caller's address block. */
+  /** Name of the token, id of the node, or the caller's address block. */
   readonly name: string;
   calls: number;
   filledAt: number;
@@ -59,7 +59,7 @@ export class RateLimits {
     const { role } = caller;
     if (role.kind === 'plugin') return undefined;
     const rate = this.#rates[role.kind];
-    const bucket = this.#filled(role.kind, role.kind === 'token' ? role.name : addressBlock(caller.address), rate);
+    const bucket = this.#filled(role.kind, nameOf(caller), rate);
     if (bucket.calls >= 1) return bucket;
     this.#refused++;
     const who = describeCaller(caller);
@@ -98,4 +98,9 @@ export class RateLimits {
     if (oldest !== undefined) this.#buckets.delete(oldest);
     return bucket;
   }
+}
+
+function nameOf({ role, address }: Principal): string {
+  if (role.kind === 'token') return role.name;
+  return role.kind === 'peer' && role.node ? role.node.id : addressBlock(address);
 }

@@ -1,7 +1,7 @@
 /**
  * Callers and their rights. The caller is determined once per request, before its body is read; its right is checked once per call.
  */
-import { RelayError } from '../core/core.ts';
+import { RelayError, clean } from '../core/core.ts';
 import type { AccessClass } from '../core/core.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import { permissionOf } from './grants.ts';
@@ -18,11 +18,22 @@ import type { AccessOptions, RoleGrant } from './options.ts';
  */
 export type Role =
   | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission }
-  | { readonly kind: 'peer' }
+  | { readonly kind: 'peer'; readonly node?: CallingNode | undefined }
   | { readonly kind: 'satellite' }
   | { readonly kind: 'local' }
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'plugin'; readonly name: string };
+
+/** A node of the mesh that calls, over any number of relays. */
+export interface CallingNode {
+  readonly id: string;
+  /** '' if it has none. */
+  readonly nick: string;
+  /** For whom it calls, as it says; '' if for itself. */
+  readonly as: string;
+  /** The rights of whom it calls for: the call needs them too, so that nobody gets more rights by a detour. */
+  readonly classes: readonly AccessClass[];
+}
 
 /** A request of a session that another relay has proved (`relay.hello`). */
 export interface SessionCall {
@@ -79,7 +90,13 @@ export interface Principal {
 /** Describes the caller for a log line or a fault. */
 export function describeCaller({ role, address }: Principal): string {
   if (role.kind === 'plugin') return role.name;
+  if (role.kind === 'peer' && role.node) return describeNode(role.node);
   return role.kind === 'token' ? `token ${role.name} at ${address}` : `${role.kind} caller ${address}`;
+}
+
+function describeNode({ id, nick, as }: CallingNode): string {
+  const name = nick === '' ? id : `${clean(nick, 60)} (${id})`;
+  return as === '' ? `node ${name}` : `node ${name} for ${clean(as, 100)}`;
 }
 
 /** The rights of each role, compiled once per start; a token carries its own. */
@@ -99,24 +116,44 @@ export class Access {
   }
 
   /** True if the caller has the right `admin`. */
-  isAdmin({ role }: Principal): boolean {
-    return (role.kind === 'token' ? role.may : this.#roles[role.kind]).classes.has('admin');
+  isAdmin(caller: Principal): boolean {
+    const { role } = caller;
+    if (role.kind === 'peer' && role.node && !role.node.classes.includes('admin')) return false;
+    return this.#permissionOf(caller).classes.has('admin');
+  }
+
+  /** The classes of methods that the caller may call. */
+  classesOf(caller: Principal): readonly AccessClass[] {
+    return [...this.#permissionOf(caller).classes];
   }
 
   /** Throws a RelayError FORBIDDEN that names the missing right and how to get it. */
-  check({ role }: Principal, method: string, needed: AccessClass): void {
-    const may = role.kind === 'token' ? role.may : this.#roles[role.kind];
+  check(caller: Principal, method: string, needed: AccessClass): void {
+    const { role } = caller;
+    const may = this.#permissionOf(caller);
+    if (role.kind === 'peer' && role.node && !role.node.classes.includes(needed))
+      throw new RelayError('FORBIDDEN', `${method} needs the right '${needed}', which ${describeNode(role.node)} does not have there`);
     if (!may.classes.has(needed)) {
       const text = `${method} needs the right '${needed}', which ${subjectOf(role)} ${role.kind === 'anonymous' ? 'do' : 'does'} not have; ${remedy(role, needed)}`;
       throw new RelayError('FORBIDDEN', text);
     }
-    if (!may.covers(method)) {
-      const few = may.methods.slice(0, 10).join(', ');
-      throw new RelayError(
-        'FORBIDDEN',
-        `${method} is not among the methods that ${subjectOf(role)} may call (${few}); ${remedy(role, needed)}`,
-      );
-    }
+    this.requireCovered(caller, method, needed);
+  }
+
+  /** Throws a RelayError FORBIDDEN unless the names of the methods that the caller may call include this one. */
+  requireCovered(caller: Principal, method: string, needed: AccessClass = 'call'): void {
+    const { role } = caller;
+    const may = this.#permissionOf(caller);
+    if (may.covers(method)) return;
+    const few = may.methods.slice(0, 10).join(', ');
+    throw new RelayError(
+      'FORBIDDEN',
+      `${method} is not among the methods that ${subjectOf(role)} may call (${few}); ${remedy(role, needed)}`,
+    );
+  }
+
+  #permissionOf({ role }: Principal): Permission {
+    return role.kind === 'token' ? role.may : this.#roles[role.kind];
   }
 }
 

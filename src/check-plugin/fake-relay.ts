@@ -152,7 +152,10 @@ export class FakeRelay {
 
   #register(): void {
     addIntrospection(this.#registry);
-    addProgramMethods(this.#registry, this.#port, { callAs: (id, name, params) => this.#call(name, params, callerAt(id)) });
+    addProgramMethods(this.#registry, this.#port, {
+      callAs: (id, name, params) => this.#call(name, params, callerAt(id)),
+      callNode: ({ node }) => Promise.reject(new RelayError('NOT_FOUND', `no node is named '${clean(node, 100)}'; this is a test`)),
+    });
     this.#registry.add({
       name: 'relay.relay',
       access: 'message',

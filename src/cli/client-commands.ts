@@ -26,6 +26,7 @@ Examples:
   co2 call example.echo.add 2 3
   co2 call ham.spam.save name=ann address.city=Ulm photo=@ann.jpg
   co2 call ham.spam.add --url 192.168.1.5:2004 -- -2 3
+  co2 call --node cellar ham.spam.add 2 3
 ${ARGUMENTS}`;
 const NOTIFY_HELP = `
 Examples:
@@ -46,7 +47,13 @@ Examples:
   co2 methods
   co2 methods example
   co2 methods 'example.*'
+  co2 methods --network
 Without a pattern it prints names, with one how the methods are called: int example.echo.add(a: int, b: int). --json prints names.`;
+const PING_HELP = `
+Examples:
+  co2 ping
+  co2 ping --url 192.168.1.5:2004
+  co2 ping cellar                the node cellar: its round trip, version and running work`;
 const HELP_HELP = `
 Examples:
   co2 help notify                the command
@@ -68,12 +75,15 @@ export function addClientCommands(program: Command): void {
 
 /** The commands that call methods and send dicts. */
 function addTraffic(program: Command): void {
-  client(program, 'call <method> [args...]', 'call a method and print the result', CALL_HELP).action(
-    (method: string, words: string[], flags: TargetFlags) => {
+  const calling = client(program, 'call <method> [args...]', 'call a method and print the result', CALL_HELP);
+  calling
+    .option('--node <node>', 'the node of the mesh whose method is called: its id or nick (default: the relay itself)')
+    .action(async (method: string, words: string[], { node, ...flags }: NodeFlags) => {
       const params = paramsOf(words);
-      return callAndPrint(flags, (call) => call(method, ...params));
-    },
-  );
+      if (node === undefined) return callAndPrint(flags, (call) => call(method, ...params));
+      const { nodeTimeoutOf } = await import('./nodes.ts');
+      return callAndPrint(flags, (call) => call('relay.call', node, method, params, nodeTimeoutOf(flags)));
+    });
   client(program, 'notify [args...]', 'submit a dict: co2 notify hello', NOTIFY_HELP).action((words: string[], flags: TargetFlags) => {
     const dict = dictOfWords(words);
     return callAndPrint(
@@ -101,11 +111,22 @@ function addIntrospection(program: Command): void {
     'methods [pattern]',
     'list the methods, or show how those are called that match: a package, a name, or a pattern with *',
     METHODS_HELP,
-  ).action(methods);
+  )
+    .option('--network', 'the methods of the plugins of all nodes of the mesh, and which nodes offer them')
+    .action(methods);
   client(program, 'help [words...]', 'show the help of a command, or the documentation of a method of the relay', HELP_HELP)
     .option('--method', 'show the method, even if a command has the same name')
     .action((words: readonly string[], flags: HelpFlags) => help(program, words, flags));
-  client(program, 'ping', 'measure a round trip to the relay, or to any XML-RPC server').action(ping);
+  client(
+    program,
+    'ping [node]',
+    'measure a round trip to the relay, to any XML-RPC server, or from the relay to a node of its mesh',
+    PING_HELP,
+  ).action(async (node: string | undefined, flags: TargetFlags) => {
+    if (node === undefined) return ping(flags);
+    const { nodeTimeoutOf, pongText } = await import('./nodes.ts');
+    return callAndPrint(flags, (call) => call('relay.ping', node, nodeTimeoutOf(flags)), pongText);
+  });
 }
 
 /** The commands for operators. */
@@ -191,7 +212,23 @@ function count(text: string): number {
   throw new InvalidArgumentError('expected a whole number of 1 or more.');
 }
 
-async function methods(pattern: string | undefined, flags: TargetFlags): Promise<void> {
+interface NodeFlags extends TargetFlags {
+  readonly node?: string;
+}
+
+interface MethodsFlags extends TargetFlags {
+  readonly network?: boolean;
+}
+
+async function methods(pattern: string | undefined, { network = false, ...flags }: MethodsFlags): Promise<void> {
+  if (network) {
+    const { networkMethods, networkText } = await import('./nodes.ts');
+    const found = await withRelay(flags, (call) => networkMethods(call, (name) => pattern === undefined || matchesName(name, pattern)));
+    const which = pattern === undefined ? '' : ` that matches '${clean(pattern, 100)}'`;
+    if (found.length === 0) throw new RelayError('NO_SUCH_METHOD', `no plugin of a node offers a method${which}`);
+    print(flags, found, networkText(found));
+    return;
+  }
   const { found, lines } = await withRelay(flags, async (call) => {
     const { names } = await methodNames(call);
     if (pattern === undefined) return { found: names, lines: names };

@@ -36,6 +36,10 @@ const GROUPS: readonly Group[] = [
     add: addClientCommands,
   },
   { names: ['peers'], add: async (program) => (await import('./peer-commands.ts')).addPeerCommands(program) },
+  {
+    names: ['nodes', 'routes', 'traceroute'],
+    add: async (program, onExit) => (await import('./node-commands.ts')).addNodeCommands(program, onExit),
+  },
   { names: ['outbox'], add: async (program) => (await import('./outbox-commands.ts')).addOutboxCommands(program) },
   { names: ['service'], add: async (program) => (await import('./service-commands.ts')).addServiceCommands(program) },
   { names: ['work'], add: async (program, onExit) => (await import('./work-commands.ts')).addWorkCommands(program, onExit) },

@@ -72,7 +72,7 @@ export function addOutboxCommands(program: Command): void {
 
 function listText(value: Value): string {
   if (!isDict(value) || !Array.isArray(value.messages) || value.messages.length === 0) return 'nothing waits for other nodes';
-  const last: Value | undefined = value.messages.at(-1);
+  const last = (value.messages as readonly Value[]).at(-1);
   const position = isDict(last) ? Number(last.position) : 0;
   const more = value.more === true ? [`more: co2 outbox list --after ${position}`] : [];
   return [toTable(value.messages, COLUMNS), ...more].join('\n');

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { prepare } from './command-line.ts';
 import { callAndPrint, client } from './client-commands.ts';
 import type { CommandFlags, ReplayFlags, TailFlags } from './record.ts';
-import type { TargetFlags } from './target.ts';
+import { atNode } from './target.ts';
+import type { NodeFlags } from './target.ts';
 import { toTable } from './values.ts';
 
 const HELP = `
@@ -13,7 +14,9 @@ Examples:
   co2 record start sense.system --store
   co2 record tail sense.system --count 3
   co2 record replay sense.system --speed 10
-  co2 record stop sense.system`;
+  co2 record stop sense.system
+  co2 record tail sense.system --node kitchen
+With --node, each command and co2 command ask that node of the mesh, which is named by its id or nick.`;
 const START_HELP = `
 Examples:
   co2 record start sense.system
@@ -41,9 +44,11 @@ Examples:
 Frames are printed as they come, as by co2 record tail; --out writes their payloads to a file. @FILE is the content of a file, - is standard
 input. Ctrl-C cancels the command. The exit code is 0 if it succeeds, and else 1.`;
 
+const NODE = 'ask this node of the mesh';
+
 const COLUMNS = ['name', 'state', 'frames', 'missed', 'restarts', 'reason', 'help'];
 
-interface StartFlags extends TargetFlags {
+interface StartFlags extends NodeFlags {
   readonly dicts?: boolean;
   readonly file?: string;
   readonly store?: boolean;
@@ -55,17 +60,20 @@ export function addRecordCommands(program: Command, onExit: (code: number) => vo
     .description('record the datasources of plugins, and read what they record')
     .helpCommand(false)
     .addHelpText('after', HELP);
-  client(record, 'list', 'list the datasources and recordings').action((flags: TargetFlags) =>
-    callAndPrint(
-      flags,
-      (call) => call('recording.list'),
-      (value) => toTable(value, COLUMNS),
-    ),
-  );
+  client(record, 'list', 'list the datasources and recordings')
+    .option('--node <node>', NODE)
+    .action((flags: NodeFlags) =>
+      callAndPrint(
+        flags,
+        (call) => call('recording.list', atNode(flags)),
+        (value) => toTable(value, COLUMNS),
+      ),
+    );
   client(record, 'start <name>', 'start a recording', START_HELP)
     .option('--dicts', 'send each frame as a dict to all satellites and peers')
     .option('--file <name>', 'append frames to a file of the relay, as lines of JSON')
     .option('--store', 'keep frames for co2 record replay')
+    .option('--node <node>', NODE)
     .action((name: string, { dicts, file, store, ...flags }: StartFlags) =>
       callAndPrint(
         flags,
@@ -73,22 +81,26 @@ export function addRecordCommands(program: Command, onExit: (code: number) => vo
           call('recording.start', {
             ...{ name, ...(dicts === true && { dicts }), ...(store === true && { store }) },
             ...(file !== undefined && { file }),
+            ...atNode(flags),
           }),
         () => `${name} started`,
       ),
     );
-  client(record, 'stop <name>', 'stop a recording').action((name: string, flags: TargetFlags) =>
-    callAndPrint(
-      flags,
-      (call) => call('recording.stop', name),
-      () => `${name} stopped`,
-    ),
-  );
+  client(record, 'stop <name>', 'stop a recording')
+    .option('--node <node>', NODE)
+    .action((name: string, flags: NodeFlags) =>
+      callAndPrint(
+        flags,
+        (call) => call('recording.stop', { name, ...atNode(flags) }),
+        () => `${name} stopped`,
+      ),
+    );
   addPrintingCommands(record);
   client(program, 'command <name>', 'send a frame to a controller, and print what it answers', COMMAND_HELP, { except: '--data' })
     .option('--data <text>', 'the payload (default: empty)')
     .option('--type <type>', 'its media type', 'application/json')
     .option('--source <name>', 'its source (default: the name of the controller)')
+    .option('--node <node>', NODE)
     .option('--out <file>', 'write the payloads of the answer to this file')
     .option('--data-dir <dir>', 'state directory of the relay; other commands have --data for it')
     .action(async (name: string, { data: payload, dataDir: data, ...flags }: CommandFlags & { readonly dataDir?: string }) => {
@@ -100,6 +112,7 @@ export function addRecordCommands(program: Command, onExit: (code: number) => vo
 /** The commands that print frames. */
 function addPrintingCommands(record: Command): void {
   client(record, 'tail <name>', 'print frames as they come', TAIL_HELP)
+    .option('--node <node>', NODE)
     .option('--from <where>', 'first: the first frame that is kept; now: what comes from now on', 'first')
     .option('--count <number>', 'end after this many frames', whole)
     .option('--out <file>', 'write the payloads to this file')
@@ -108,6 +121,7 @@ function addPrintingCommands(record: Command): void {
       await tail(name, flags);
     });
   client(record, 'replay <name>', 'print stored frames at their original speed, or another one', REPLAY_HELP)
+    .option('--node <node>', NODE)
     .option('--speed <factor>', 'how many times as fast', factor, 1)
     .option('--since <time>', 'skip frames before this date (ISO 8601)', date)
     .option('--until <time>', 'skip frames after this date', date)

@@ -8,11 +8,12 @@ import { frameLine, payloadText } from '../json/json.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { withRelay } from './relay-connection.ts';
-import type { TargetFlags } from './target.ts';
+import { atNode } from './target.ts';
+import type { NodeFlags, TargetFlags } from './target.ts';
 import { failureText } from './values.ts';
 
 /** Flags of the commands that print frames. */
-interface PrintFlags extends TargetFlags {
+interface PrintFlags extends NodeFlags {
   readonly count?: number;
   readonly out?: string;
 }
@@ -46,7 +47,7 @@ export async function tail(name: string, flags: TailFlags): Promise<void> {
     withRelay(flags, async (call) => {
       let shown = '';
       for (let from = flags.from; ;) {
-        const page = structOf(await call('recording.subscribe', { name, from, waitMs: waitOf(flags) }));
+        const page = structOf(await call('recording.subscribe', { name, from, waitMs: waitOf(flags), ...atNode(flags) }));
         const { missed, reset, state, reason } = page;
         if (Number(missed) > 0) say(`missed ${Number(missed)} frames: this reader was too slow`);
         if (reset === true) say('the relay was restarted');
@@ -68,6 +69,7 @@ export async function replay(name: string, flags: ReplayFlags): Promise<void> {
       const wanted = {
         name,
         speed,
+        ...atNode(flags),
         ...(since !== undefined && { since: new Date(since) }),
         ...(until !== undefined && { until: new Date(until) }),
       };
@@ -91,16 +93,18 @@ export async function command(name: string, flags: CommandFlags): Promise<number
   return withOutput(flags, (output) =>
     withRelay(flags, async (call) => {
       const frame = { type, payload, ...(source !== undefined && { source }) };
-      let page = structOf(await call('recording.command', name, frame, { waitMs: waitOf(flags) }));
+      let page = structOf(await call('recording.command', name, frame, { waitMs: waitOf(flags), ...atNode(flags) }));
       const id = textOf(page.command);
       const interrupt = (): void => {
-        void call('recording.cancel', id).catch(() => undefined);
+        void call('recording.cancel', { command: id, ...atNode(flags) }).catch(() => undefined);
       };
       process.once('SIGINT', interrupt);
       try {
         await output.print(page);
         while (page.ended !== true) {
-          page = structOf(await call('recording.frames', { command: id, next: Number(page.next), waitMs: waitOf(flags) }));
+          page = structOf(
+            await call('recording.frames', { command: id, next: Number(page.next), waitMs: waitOf(flags), ...atNode(flags) }),
+          );
           await output.print(page);
         }
       } finally {

@@ -15,6 +15,16 @@ export interface TargetFlags {
   readonly timeout: number;
 }
 
+/** The flags of commands that may ask another node of the mesh. */
+export interface NodeFlags extends TargetFlags {
+  readonly node?: string;
+}
+
+/** The member of a call that names the node, if there is one. */
+export function atNode({ node }: NodeFlags): { readonly node?: string } {
+  return node === undefined ? {} : { node };
+}
+
 const OPTIONS = [
   new Option(
     '--url <url>',

@@ -7,20 +7,23 @@ import type { Dict, Sendable, Value } from '../values/values.ts';
 import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
 import type { RelayHttp } from './relay-http.ts';
-import type { TargetFlags } from './target.ts';
+import { atNode } from './target.ts';
+import type { NodeFlags, TargetFlags } from './target.ts';
 import { failureText, paramsOf as valuesOf, toJson, toText } from './values.ts';
 
 /** The flags of `co2 work submit`. */
-export interface SubmitFlags extends TargetFlags {
+export interface SubmitFlags extends NodeFlags {
   readonly payload?: string;
   readonly id?: string;
   readonly ttl?: number;
   readonly runTime?: number;
   readonly follow?: boolean;
+  readonly any?: boolean;
+  readonly group?: readonly string[];
 }
 
 /** The flags of `co2 work results`. */
-export interface ResultFlags extends TargetFlags {
+export interface ResultFlags extends NodeFlags {
   readonly stream?: string;
   readonly offset: number;
   readonly follow?: boolean;
@@ -34,20 +37,41 @@ const PROGRESS_MS = 500;
 
 /** Submits a unit and prints it, or follows it. Resolves to the exit code of the command. */
 export async function submit(type: string, words: readonly string[], flags: SubmitFlags): Promise<number> {
-  const params = words.length === 0 ? {} : { params: paramsOf(words) };
+  const params: Record<string, Sendable> = words.length === 0 ? {} : { params: paramsOf(words) };
   const options = {
     ...(flags.id !== undefined && { id: flags.id }),
     ...(flags.ttl !== undefined && { ttl: Math.ceil(flags.ttl * 1000) }),
     ...(flags.runTime !== undefined && { timeoutMs: Math.ceil(flags.runTime * 1000) }),
+    ...atNode(flags),
+    ...(flags.any === true && { node: 'any' }),
   };
+  if (flags.group !== undefined) return submitGroup({ type, ...params, ...options }, flags.group, flags);
   const payload = await openPayload(flags.payload);
   return withRelay(flags, async (call, _url, http) => {
     const carried = payload.rest ? { upload: true } : { payload: payload.start };
     let unit = unitOf(await call('work.submit', { type, ...carried, ...params, ...options }));
     // One of the same id may have its payload already.
     if (payload.rest && unit.awaits_payload === true) unit = await upload({ call, http }, textOf(unit.unit), payload, flags);
-    if (flags.follow === true) return follow({ call, http }, unit, flags);
+    if (flags.follow === true) {
+      // It is read here, wherever it runs.
+      const { node: _node, ...here } = flags;
+      return follow({ call, http }, unit, here);
+    }
     process.stdout.write(`${flags.json === true ? toJson(unit) : textOf(unit.unit)}\n`);
+    return 0;
+  });
+}
+
+/** Submits a unit for each node and prints their ids. */
+async function submitGroup(submission: Readonly<Record<string, Sendable>>, group: readonly string[], flags: SubmitFlags): Promise<number> {
+  if (flags.follow === true) throw new RelayError('CONFIG_INVALID', '--follow follows one unit, and --group submits several');
+  const { start, rest } = await openPayload(flags.payload);
+  if (rest)
+    throw new RelayError('CONFIG_INVALID', `--payload: more than ${MAX_SUBMITTED_BYTES} bytes are submitted for one node at a time`);
+  return withRelay(flags, async (call) => {
+    const answer = unitOf(await call('work.submit', { ...submission, payload: start, group }));
+    const units = (Array.isArray(answer.units) ? (answer.units as readonly Value[]) : []).map((unit) => textOf(unitOf(unit).unit));
+    process.stdout.write(`${flags.json === true ? toJson(answer) : units.join('\n')}\n`);
     return 0;
   });
 }
@@ -80,10 +104,11 @@ async function upload({ call, http }: Relay, id: string, { start, rest, bytes }:
 }
 
 /** Prints a unit, once it has ended if the flags say so. Resolves to the exit code of the command. */
-export function showUnit(id: string, flags: TargetFlags & { readonly wait?: boolean }): Promise<number> {
+export function showUnit(id: string, flags: NodeFlags & { readonly wait?: boolean }): Promise<number> {
   return withRelay(flags, async (call) => {
-    let unit = unitOf(await call('work.status', id));
-    while (flags.wait === true && !hasEnded(unit)) unit = unitOf(await call('work.status', { unit: id, waitMs: waitOf(flags) }));
+    let unit = unitOf(await call('work.status', { unit: id, ...atNode(flags) }));
+    while (flags.wait === true && !hasEnded(unit))
+      unit = unitOf(await call('work.status', { unit: id, waitMs: waitOf(flags), ...atNode(flags) }));
     process.stdout.write(`${flags.json === true ? toJson(unit) : toText(unit)}\n`);
     return flags.wait === true ? exitCodeOf(unit) : 0;
   });
@@ -92,7 +117,7 @@ export function showUnit(id: string, flags: TargetFlags & { readonly wait?: bool
 /** Prints one output of a unit. Resolves to the exit code of the command. */
 export function printResults(id: string, flags: ResultFlags): Promise<number> {
   return withRelay(flags, async (call, _url, http) => {
-    let unit = unitOf(await call('work.status', id));
+    let unit = unitOf(await call('work.status', { unit: id, ...atNode(flags) }));
     while (flags.follow === true && unit.state === 'pending') unit = await change(call, id, flags);
     const name = flags.stream ?? namesOf(unit)[0];
     // One that did not start has no outputs.
@@ -127,33 +152,40 @@ async function follow(relay: Relay, submitted: Dict, flags: SubmitFlags): Promis
 }
 
 /** A unit that is pending, once it has started, or as it is after a while. */
-async function change(call: Call, id: string, flags: TargetFlags): Promise<Dict> {
-  await call('work.results', { unit: id, limit: 1, waitMs: waitOf(flags) });
-  return unitOf(await call('work.status', id));
+async function change(call: Call, id: string, flags: NodeFlags): Promise<Dict> {
+  await call('work.results', { unit: id, limit: 1, waitMs: waitOf(flags), ...atNode(flags) });
+  return unitOf(await call('work.status', { unit: id, ...atNode(flags) }));
 }
 
-async function untilEnd(call: Call, id: string, flags: TargetFlags): Promise<Dict> {
+async function untilEnd(call: Call, id: string, flags: NodeFlags): Promise<Dict> {
   for (;;) {
-    const unit = unitOf(await call('work.status', { unit: id, waitMs: waitOf(flags) }));
+    const unit = unitOf(await call('work.status', { unit: id, waitMs: waitOf(flags), ...atNode(flags) }));
     if (hasEnded(unit)) return unit;
   }
 }
 
 /** Prints an output from an offset on, to its end if it is followed. */
 async function printStream({ call, http }: Relay, id: string, name: string, flags: ResultFlags, out: NodeJS.WritableStream): Promise<void> {
-  if (flags.json !== true) {
+  // The relay streams the bytes of its own units only.
+  if (flags.json !== true && flags.node === undefined) {
     const query = `offset=${flags.offset}${flags.follow === true ? '&follow=1' : ''}`;
     await http.get(`/work/${encodeURIComponent(id)}/${encodeURIComponent(name)}?${query}`, out);
     return;
   }
   let { offset } = flags;
   for (;;) {
-    const page = unitOf(await call('work.results', { unit: id, stream: name, offset, waitMs: flags.follow === true ? waitOf(flags) : 0 }));
+    const waitMs = flags.follow === true ? waitOf(flags) : 0;
+    const page = unitOf(await call('work.results', { unit: id, stream: name, offset, waitMs, ...atNode(flags) }));
     const items = Array.isArray(page.items) ? (page.items as readonly Value[]) : [];
-    for (const item of items) if (!out.write(`${toJson(item, 0)}\n`)) await once(out, 'drain');
+    for (const item of items) if (!out.write(flags.json === true ? `${toJson(item, 0)}\n` : plain(item))) await once(out, 'drain');
     offset = Number(page.next);
     if (items.length === 0 && (page.ended === true || flags.follow !== true)) return;
   }
+}
+
+/** A result as it is in the output of its unit. */
+function plain(item: Value): Buffer | string {
+  return typeof item === 'string' || Buffer.isBuffer(item) ? item : `${toJson(item, 0)}\n`;
 }
 
 /** How a unit goes on, on a terminal: one line of stderr that is overwritten. */

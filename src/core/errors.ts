@@ -18,6 +18,7 @@ export const ERRORS = {
   NOT_AUTHENTICATED: { fault: 401, meaning: 'the presented credential is wrong' },
   FORBIDDEN: { fault: 403, meaning: 'the caller lacks a permission, or a relay plugin refused its dict; the text says which' },
   ORIGIN_REFUSED: { fault: 403, meaning: 'the sender may not speak for the host_id in the dict' },
+  NOT_FOUND: { fault: 404, meaning: 'no node of the mesh has the name, or no node offers what the call asks for' },
   LIMIT: { fault: 413, meaning: 'the request is larger, deeper or longer than a limit of the relay allows' },
   RATE_LIMITED: { fault: 429, meaning: 'more calls or wrong credentials than the limits allow; call again later' },
   UNAVAILABLE: { fault: 503, meaning: 'the relay or a plugin is starting, stopping or down, or a queue is full; call again later' },

@@ -33,6 +33,7 @@ const STATUSES: Partial<Readonly<Record<ErrorCode, number>>> = {
   NOT_AUTHENTICATED: 401,
   FORBIDDEN: 403,
   ORIGIN_REFUSED: 403,
+  NOT_FOUND: 404,
   LIMIT: 413,
   RATE_LIMITED: 429,
   UNAVAILABLE: 503,

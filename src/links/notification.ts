@@ -73,11 +73,12 @@ export class Notification implements Outgoing {
     );
   }
 
-  /** `co2: {id, hops, age, by, via, claim?, att?}`. */
+  /** `co2: {id, hops, age, by, via, claim?, gen?, att?}`. */
   #stamp(age: number): Sendable {
-    const { id, via, attestation, claim } = this.message;
+    const { id, via, attestation, claim, generation = 0 } = this.message;
     const { by, hops } = this.parts;
-    const stamp = claim === undefined ? { id, hops, age, by, via } : { id, hops, age, by, via, claim };
+    const claimed = claim === undefined ? { id, hops, age, by, via } : { id, hops, age, by, via, claim };
+    const stamp = generation === 0 ? claimed : { ...claimed, gen: generation };
     if (!attestation) return stamp;
     return { ...stamp, att: { by: attestation.by, observed_ip: attestation.observedIp, verdict: attestation.verdict } };
   }

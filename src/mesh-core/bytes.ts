@@ -78,6 +78,11 @@ export class ByteReader {
     return value;
   }
 
+  /** Reads this byte. */
+  expect(value: number): void {
+    if (this.byte() !== value) throw this.#malformed();
+  }
+
   varint(max = Number.MAX_SAFE_INTEGER): number {
     let [value, factor] = [0, 1];
     for (let count = 1; ; count++) {

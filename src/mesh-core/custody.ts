@@ -11,6 +11,7 @@ import { FRESH_MS, MAX_PEERS, RECEIPT_MS } from './limits.ts';
 import type { Link } from './link.ts';
 import { decodeHead } from './message.ts';
 import type { Envelope, Head } from './message.ts';
+import { Ordering } from './ordering.ts';
 import { Origin } from './origin.ts';
 import type { Signed } from './origin.ts';
 import { Outbound } from './outbound.ts';
@@ -48,6 +49,7 @@ export class Custody {
   readonly #peers = new Set<string>();
   readonly #sending: Sending;
   readonly #outbox: Outbox;
+  readonly #ordering: Ordering;
   readonly #receiving: Receiving;
   /** See {@link NodeCounters}. */
   readonly counters: { -readonly [K in keyof NodeCounters]: number } = {
@@ -78,6 +80,12 @@ export class Custody {
     });
     this.#origin = new Origin({ ...parts, journal: this.#journal, held: this.#held });
     this.#reports = new Reports({ ...parts, held: this.#held, origin: this.#origin, sending: this.#sending });
+    this.#ordering = new Ordering({
+      ...{ seen: parts.seen, sending: this.#sending },
+      deliver: (held) => {
+        this.#deliver(held, false);
+      },
+    });
     const { counters } = this;
     this.#receiving = new Receiving({
       ...parts,
@@ -182,7 +190,7 @@ export class Custody {
       if (payload) this.#reports.take(head, payload);
       held.isLocal = false;
     }
-    if (held.isLocal) this.#deliver(held, false);
+    if (held.isLocal) this.#ordering.deliver(held, this.#now);
     if (this.#held.isDone(held)) this.#held.finish(held);
     else this.#queue(held, this.#isFresh(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
@@ -275,6 +283,7 @@ export class Custody {
   taken(held: Held, peer: string): void {
     this.#outbound.isDirty = true;
     if (!held.isOwn) this.counters.forwarded++;
+    if (held.attempts > 0) this.#outbound.retrySucceeded(peer);
     if (held.state === 'gone') return;
     if (held.stream.target === undefined) {
       this.#held.doneFor(held, peer);

@@ -34,6 +34,8 @@ export class Held {
   isSystem = false;
   /** The neighbour that was tried last, which is avoided if there is another path. */
   lastHop: string | undefined = undefined;
+  /** {@link Head.ref} of a message that may have to be reported; otherwise empty. */
+  ref = '';
 
   constructor(
     readonly stream: HeldStream,
@@ -139,5 +141,6 @@ export function heldOf({ head, arrival, isOwn, isLocal, waitingFor }: LogEntry &
   const bytes = sizeOf(envelope);
   const held = new Held(stream, head.number, isOwn, head.isOrdered, bytes, expiresAt, envelope.via, waitingFor, isLocal, arrival);
   held.isSystem = head.contentType.startsWith(SYSTEM_TYPES);
+  if (!held.isSystem && (isOwn || (isLocal && head.target !== undefined))) held.ref = head.ref;
   return held;
 }

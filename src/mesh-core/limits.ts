@@ -52,6 +52,12 @@ export const RECEIPT_MS = 10_000;
 export const BACKLOG_SHARE = 0.75;
 /** A message that is younger than this when it arrives is sent before a backlog. */
 export const FRESH_MS = 2000;
+/** An ordered message that overtook earlier ones waits this long for them: a link that falls silent takes 3.5 s to be noticed. */
+export const ORDER_WAIT_MS = 5000;
+/** Of five messages that are sent one may be sent again, so that what fails does not crowd out what may succeed. */
+export const RETRY_SHARE = 0.2;
+/** Messages that are sent again per second if nothing else is sent. What the neighbour then takes does not count. */
+export const RETRIES_PER_SECOND = 100;
 /** Messages of a backlog that are sent to a neighbour per second. Protects it when everybody's backlog comes at once. */
 export const BACKLOG_PER_SECOND = 20_000;
 /** Messages of a backlog that may be sent at once. */
@@ -84,6 +90,8 @@ export const REFRESH_MS = 60_000;
 export const AGE_OUT_MS = 200_000;
 /** One random neighbour is asked this often for link states that differ. */
 export const COMPARE_MS = 10_000;
+/** New link states are passed on together if others were passed on less than this before: a thousand nodes may start at once. */
+export const SPREAD_MS = 20;
 /** Least and greatest delay of sending an own link state that changed. */
 export const ORIGINATE = { minMs: 100, maxMs: 5000 } as const;
 /** Least and greatest delay of a path computation. */

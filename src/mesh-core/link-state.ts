@@ -1,5 +1,6 @@
 /** The link state of a node: who it is, what it offers and whom it reaches, signed by itself. */
 import { ByteReader, ByteWriter } from './bytes.ts';
+import { decodeCapabilities, encodeCapabilities, isInline } from './capabilities.ts';
 import { MAX_LINKS, MAX_STATE_BYTES } from './limits.ts';
 import { HASH_BYTES } from './message.ts';
 import { ID_BYTES, idBytes, idText } from './node-id.ts';
@@ -14,7 +15,10 @@ export interface Description {
   readonly addresses: readonly string[];
   /** The `host_id`s of its server: a message of another node with one of them is not genuine. At most 64 count. */
   readonly hostIds: readonly string[];
-  /** Methods, types of work and versions that it offers, each as one text such as `work:render`. */
+  /**
+   * Methods, types of work and versions that it offers, each as one text such as `work:render`. At most 4,096 and 64 KiB count. Of another
+   * node an empty list may mean that a long one has not come yet.
+   */
   readonly capabilities: readonly string[];
   /** How busy it is, 0 to 100; of equally near nodes the least busy one is chosen. */
   readonly load: number;
@@ -42,16 +46,19 @@ export interface LinkState extends Description {
 export interface SignedState {
   readonly state: LinkState;
   readonly bytes: Buffer;
+  /** The hash of its list of capabilities, if that travels apart. */
+  readonly capabilitiesHash: Buffer | undefined;
 }
 
 const PURPOSE = Buffer.from('co2/state/1\0');
 const VERSION = 1;
+const INLINE = 0;
+const BY_HASH = 1;
 const PUBLIC_KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 const MAX_TEXT_BYTES = 255;
 const MAX_ADDRESSES = 16;
 const MAX_HOST_IDS = 64;
-const MAX_CAPABILITIES = 1024;
 const MAX_COST = 60_000;
 
 /** Signs a link state. */
@@ -62,32 +69,45 @@ export function signState(state: LinkState, signer: Signer, crypto: Crypto): Sig
     .byte(state.load)
     .text(state.nick);
   // Clipped, since others refuse all of a link state with longer lists.
-  for (const list of [state.addresses.slice(0, MAX_ADDRESSES), state.hostIds.slice(0, MAX_HOST_IDS), state.capabilities]) {
+  for (const list of [state.addresses.slice(0, MAX_ADDRESSES), state.hostIds.slice(0, MAX_HOST_IDS)]) {
     writer.varint(list.length);
     for (const text of list) writer.text(text);
   }
+  const capabilities = encodeCapabilities(state.capabilities);
+  const capabilitiesHash = isInline(capabilities) ? undefined : crypto.hash(capabilities);
+  if (capabilitiesHash) writer.byte(BY_HASH).raw(capabilitiesHash);
+  else writer.byte(INLINE).bytes(capabilities);
   writer.varint(state.neighbours.length);
   for (const { id, cost } of state.neighbours) writer.raw(idBytes(id)).varint(cost);
   const body = writer.end();
-  return { state, bytes: Buffer.concat([body, signer.sign(signedPart(body, crypto))]) };
+  return { state, capabilitiesHash, bytes: Buffer.concat([body, signer.sign(signedPart(body, crypto))]) };
+}
+
+/** Which version of which node's link state this is. Throws a RelayError INVALID_PARAMS if its beginning is malformed. */
+export function versionOf(bytes: Buffer, crypto: Crypto): Pick<LinkState, 'id' | 'epoch' | 'sequence'> {
+  const reader = new ByteReader(bytes, 'a link state');
+  reader.expect(VERSION);
+  return { id: idOfKey(crypto, reader.raw(PUBLIC_KEY_BYTES)), epoch: reader.varint(), sequence: reader.varint() };
 }
 
 /** Reads a link state without verifying it. Throws a RelayError INVALID_PARAMS if it is malformed or too large. */
 export function readState(bytes: Buffer, crypto: Crypto): SignedState {
   const body = bytes.subarray(0, Math.max(0, Math.min(bytes.length, MAX_STATE_BYTES) - SIGNATURE_BYTES));
   const reader = new ByteReader(body, 'a link state');
-  reader.byte(VERSION);
+  reader.expect(VERSION);
   const id = idOfKey(crypto, reader.raw(PUBLIC_KEY_BYTES));
   const [epoch, sequence, isLeaving, load] = [reader.varint(), reader.varint(), reader.byte(1) === 1, reader.byte(100)];
   const nick = reader.text(MAX_TEXT_BYTES);
   const texts = (max: number): string[] => Array.from({ length: reader.varint(max) }, () => reader.text(MAX_TEXT_BYTES));
-  const [addresses, hostIds, capabilities] = [texts(MAX_ADDRESSES), texts(MAX_HOST_IDS), texts(MAX_CAPABILITIES)];
+  const [addresses, hostIds] = [texts(MAX_ADDRESSES), texts(MAX_HOST_IDS)];
+  const capabilitiesHash = reader.byte(BY_HASH) === BY_HASH ? reader.raw(HASH_BYTES) : undefined;
+  const capabilities = capabilitiesHash ? [] : decodeCapabilities(reader.bytes(MAX_STATE_BYTES));
   const neighbours = Array.from({ length: reader.varint(MAX_LINKS) }, () => ({
     id: idText(reader.raw(ID_BYTES)),
     cost: reader.varint(MAX_COST),
   }));
   reader.end();
-  return { state: { id, epoch, sequence, isLeaving, load, nick, addresses, hostIds, capabilities, neighbours }, bytes };
+  return { state: { id, epoch, sequence, isLeaving, load, nick, addresses, hostIds, capabilities, neighbours }, bytes, capabilitiesHash };
 }
 
 /** True if the node with this link state signed it. */

@@ -53,7 +53,8 @@ export interface Envelope {
 /** Bytes of a hash. */
 export const HASH_BYTES = 32;
 const VERSION = 1;
-const MAX_TEXT_BYTES = 255;
+/** Bytes of a text in a head. */
+export const MAX_TEXT_BYTES = 255;
 /** Greater than any head that {@link encodeHead} makes of checked values. */
 export const MAX_HEAD_BYTES = 1024;
 const UNICAST = 1;
@@ -73,7 +74,7 @@ export function encodeHead(head: Head): Buffer {
 /** Reads the signed bytes. Throws a RelayError INVALID_PARAMS unless they are exactly what {@link encodeHead} makes of the result. */
 export function decodeHead(bytes: Buffer): Head {
   const reader = new ByteReader(bytes, 'a message');
-  reader.byte(VERSION);
+  reader.expect(VERSION);
   const flags = reader.byte(UNICAST | DURABLE | ORDERED);
   const origin = idText(reader.raw(ID_BYTES));
   const epoch = reader.varint();

@@ -7,7 +7,8 @@ import { Dialer } from './dialer.ts';
 import { custodyLimits } from './held-messages.ts';
 import type { CustodyLimits } from './held-messages.ts';
 import type { Held } from './held.ts';
-import { COMPARE_MS, HEARTBEAT_MS, LAG_MS, MAX_LINKS, MAX_NODES } from './limits.ts';
+import { HEARTBEAT_MS, LAG_MS, MAX_LINKS } from './limits.ts';
+import { Exchange } from './exchange.ts';
 import { Link, costOf } from './link.ts';
 import type { LinkCounts, LinkUser } from './link.ts';
 import type { Description, LinkState } from './link-state.ts';
@@ -53,10 +54,11 @@ export class MeshNode implements LinkUser<Held> {
   readonly #links = new Map<string, Link<Held>>();
   /** What is kept of each neighbour over its links. */
   readonly #neighbours = new Map<string, { readonly counts: LinkCounts; downSince: number | undefined }>();
+  /** Neighbours that get no messages for now. */
+  readonly #heldPeers = new Set<string>();
   readonly #effects: Effect[] = [];
-  #toSpread: { readonly bytes: Buffer; readonly from: Link<Held> | undefined }[] = [];
+  readonly #exchange: Exchange;
   #lastChannel = 0;
-  #compareAt: number;
   #forgetAt: number;
   #now: number;
   #wakeAt: number;
@@ -67,10 +69,14 @@ export class MeshNode implements LinkUser<Held> {
     this.id = parts.id;
     this.#now = now;
     this.#wakeAt = now;
-    this.#compareAt = now + COMPARE_MS * parts.random();
     this.#forgetAt = now + FORGET_EVERY_MS;
     this.#seen = parts.seen ?? new SeenMessages();
     this.#topology = (parts.topology ?? ((one, at) => new Topology(one, at)))(parts, now);
+    const { random } = parts;
+    this.#exchange = new Exchange(
+      { effects: this.#effects, random, topology: this.#topology, links: this.#links, channels: this.#channels },
+      now,
+    );
     this.#custody = new Custody({
       ...{ id: parts.id, epoch: parts.epoch, signer: parts.signer, crypto: parts.crypto, random: parts.random },
       ...{ effects: this.#effects, topology: this.#topology, seen: this.#seen, limits: { ...custodyLimits, ...parts.limits } },
@@ -120,6 +126,11 @@ export class MeshNode implements LinkUser<Held> {
   /** The first step of the path to a node; undefined if none is known. */
   path(id: string): Path | undefined {
     return this.#topology.pathTo(id);
+  }
+
+  /** The number of other nodes to which a path is known. */
+  reachable(): number {
+    return this.#topology.reachable.size;
   }
 
   /** All that is known of the nodes of the mesh, this one included. */
@@ -211,6 +222,9 @@ export class MeshNode implements LinkUser<Held> {
         this.#custody.handleOutbox(request, command, this.#links, now);
         return;
       }
+      case 'hold':
+        this.#hold(event.id, event.isHeld);
+        return;
       case 'forget-peer':
         this.#links.get(event.id)?.close('the neighbour is forgotten');
         this.#custody.forgetPeer(event.id);
@@ -218,11 +232,14 @@ export class MeshNode implements LinkUser<Held> {
         return;
       case 'leave':
         this.#leave();
-
         break;
-
       case 'tick':
     }
+  }
+
+  #hold(id: string, isHeld: boolean): void {
+    if (isHeld) this.#heldPeers.add(id);
+    else if (this.#heldPeers.delete(id)) this.#custody.pathsChanged();
   }
 
   // Channels and links
@@ -284,50 +301,17 @@ export class MeshNode implements LinkUser<Held> {
   #frame(channel: number, frame: Frame): void {
     const link = this.#channels.get(channel);
     if (!link) return;
-    if (frame.type === 'bye') for (const bytes of frame.states) this.#acceptState(bytes, link);
+    if (frame.type === 'bye') for (const bytes of frame.states) this.#exchange.accept(bytes, link, this.#now);
     link.frame(frame, this.#now);
-    switch (frame.type) {
-      case 'sync':
-      case 'versions': {
-        const { send, want } = this.#topology.compare(frame.versions);
-        // The answer to `sync`, also an empty one, says that this node knows the other.
-        if (frame.type === 'sync' || send.length > 0) this.send(link, { type: 'states', states: send, isAnswer: frame.type === 'sync' });
-        if (want.length > 0) this.send(link, { type: 'want', ids: want });
-        return;
-      }
-      case 'states':
-        for (const bytes of frame.states.slice(0, MAX_NODES)) this.#acceptState(bytes, link);
-        if (frame.isAnswer) link.synced(this.#now);
-        return;
-      case 'want':
-        this.send(link, { type: 'states', states: this.#topology.wanted(frame.ids.slice(0, MAX_NODES)), isAnswer: false });
-        return;
-      case 'summary':
-        if (frame.summary !== this.#topology.summary()) this.send(link, { type: 'versions', versions: this.#topology.versions() });
-
-        break;
-
-      default:
-    }
-  }
-
-  #acceptState(bytes: Buffer, link: Link<Held>): void {
-    const result = this.#topology.accept(bytes, this.#now);
-    if (result === 'new') this.#toSpread.push({ bytes, from: link });
-    if (result === 'alarm') {
-      this.#effects.push({
-        type: 'alarm',
-        text: 'another instance of this node was started later: its state directory was copied or restored',
-      });
-    }
+    this.#exchange.frame(link, frame, this.#now);
   }
 
   #leave(): void {
     this.#isLeaving = true;
     const state = this.#topology.leave(this.#now);
     // In the last frame as well, which may overtake this one.
-    this.#toSpread.push({ bytes: state, from: undefined });
-    this.#spread();
+    this.#exchange.spread(state, undefined, this.#now);
+    this.#exchange.flush(this.#now);
     for (const link of this.#links.values()) link.drain('the node leaves', this.#now, [state]);
   }
 
@@ -350,7 +334,7 @@ export class MeshNode implements LinkUser<Held> {
   }
 
   syncing(link: Link<Held>): void {
-    this.send(link, { type: 'sync', versions: this.#topology.versions() });
+    this.#exchange.begin(link);
   }
 
   isUp(link: Link<Held>): void {
@@ -390,13 +374,13 @@ export class MeshNode implements LinkUser<Held> {
     if (!this.#isLeaving) for (const dialer of this.#dialers.values()) this.#tickDialer(dialer);
     for (const link of [...this.#links.values()]) link.tick(now);
     for (const [id, link] of this.#links) if (link.state.type === 'up') this.#updateCost(id, link);
-    if (now >= this.#compareAt) this.#compare();
     if (now >= this.#forgetAt) {
       this.#forgetAt = now + FORGET_EVERY_MS;
       this.#seen.forgetOld(now);
     }
     const { own, hasNewPaths, changes } = this.#topology.tick(now);
-    if (own) this.#toSpread.push({ bytes: own, from: undefined });
+    if (own) this.#exchange.spread(own, undefined, now);
+    this.#exchange.tick(now);
     // A node that leaves loses all others.
     if (!this.#isLeaving) for (const change of changes) this.#effects.push({ type: 'node', change });
     if (hasNewPaths) this.#custody.pathsChanged();
@@ -428,31 +412,17 @@ export class MeshNode implements LinkUser<Held> {
     if (this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
   }
 
-  /** Asks one random neighbour whether it knows the same: repairs every loss. */
-  #compare(): void {
-    this.#compareAt = this.#now + COMPARE_MS;
-    const up = [...this.#links.values()].filter(({ state }) => state.type === 'up');
-    const link = up[Math.floor(this.#parts.random() * up.length)];
-    if (link) this.send(link, { type: 'summary', summary: this.#topology.summary() });
-  }
-
-  /** Sends new link states to all neighbours but the one that they came from. */
-  #spread(): void {
-    if (this.#toSpread.length === 0) return;
-    for (const link of this.#links.values()) {
-      const states = this.#toSpread.filter(({ from }) => from !== link).map(({ bytes }) => bytes);
-      if (states.length > 0) this.send(link, { type: 'states', states, isAnswer: false });
-    }
-    this.#toSpread = [];
+  #openLinks(): Iterable<Link<Held>> {
+    const links = this.#links.values();
+    return this.#heldPeers.size === 0 ? links : [...links].filter(({ peer }) => !this.#heldPeers.has(peer.id));
   }
 
   #end(): readonly Effect[] {
     const now = this.#now;
-    this.#spread();
     this.#custody.flush(now);
-    this.#custody.fill(this.#links.values(), now);
+    this.#custody.fill(this.#openLinks(), now);
     for (const link of this.#links.values()) link.flush();
-    let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#compareAt, this.#forgetAt);
+    let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#exchange.wakeAt, this.#forgetAt);
     if (!this.#isLeaving) for (const { wakeAt: at } of this.#dialers.values()) wakeAt = Math.min(wakeAt, at);
     for (const { wakeAt: at } of this.#links.values()) wakeAt = Math.min(wakeAt, at);
     this.#wakeAt = wakeAt;

@@ -30,6 +30,13 @@ export class NumberSet {
     return at < this.#runs.length && (this.#runs[at] ?? 0) <= number;
   }
 
+  /** The first number that is missing, from this one on. */
+  missingFrom(number: number): number {
+    if (number <= this.#through) return this.missingFrom(this.#through + 1);
+    const at = this.#firstRunTo(number);
+    return at < this.#runs.length && (this.#runs[at] ?? 0) <= number ? (this.#runs[at + 1] ?? 0) + 1 : number;
+  }
+
   /** Adds a number, which need not be new. */
   add(number: number): void {
     if (number === this.#through + 1 && this.#runs.length === 0) {

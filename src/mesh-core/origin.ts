@@ -4,7 +4,7 @@ import type { HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
 import { BATCH_MESSAGES, DURABLE_TTL_MS, MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS, VOLATILE_TTL_MS } from './limits.ts';
 import { LowMark } from './low-mark.ts';
-import { encodeHead, streamKey } from './message.ts';
+import { MAX_TEXT_BYTES, encodeHead, streamKey } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import type { RefusalReason, Submission } from './ports.ts';
 import { sealGroup } from './seal.ts';
@@ -43,8 +43,6 @@ export interface Signed {
   readonly head: Head;
   readonly envelope: Envelope;
 }
-
-const MAX_TEXT_BYTES = 255;
 
 /** See the head of this file. */
 export class Origin {

@@ -1,5 +1,5 @@
 /** Decides which waiting message goes over which link: fair between what is fresh and a backlog, and between nodes. */
-import { BACKLOG_BURST, BACKLOG_PER_SECOND, BACKLOG_SHARE } from './limits.ts';
+import { BACKLOG_BURST, BACKLOG_PER_SECOND, BACKLOG_SHARE, RETRIES_PER_SECOND, RETRY_SHARE, WINDOW_MESSAGES } from './limits.ts';
 import type { Held } from './held.ts';
 import type { Link } from './link.ts';
 import { SendQueue } from './send-queue.ts';
@@ -10,6 +10,13 @@ import type { Topology } from './topology.ts';
 export interface Picked {
   readonly held: Held;
   readonly part: Part;
+}
+
+/** How many messages may be sent to a neighbour besides fresh ones. */
+interface Budget {
+  at: number;
+  backlog: number;
+  retries: number;
 }
 
 // Of ten messages two come from the backlog, if fresh ones could fill the link.
@@ -24,7 +31,7 @@ export class Outbound {
   readonly #nodes = new Map<string, SendQueue>();
   // Messages that avoid the usual path, by the neighbour that they go to.
   readonly #detours = new Map<string, SendQueue>();
-  readonly #tokens = new Map<string, { at: number; tokens: number }>();
+  readonly #budgets = new Map<string, Budget>();
   /** True if a link may have something to send since {@link pull} was called last. */
   isDirty = false;
 
@@ -97,15 +104,35 @@ export class Outbound {
       }
       return count;
     };
-    take('retry', room.messages);
-    const tokens = this.#tokensOf(link.peer.id, now);
-    const backlog = (): number => Math.min(room.backlog, room.messages - picks.length, Math.floor(tokens.tokens));
-    tokens.tokens -= take('backlog', Math.min(backlog(), Math.ceil(room.messages / BACKLOG_ONE_IN)));
-    take('fresh', room.messages - picks.length);
-    tokens.tokens -= take('backlog', backlog());
-    // The bucket fills with time, not with an event.
-    if (tokens.tokens < 1 && sources.some(([queue]) => queue.length('backlog') > 0)) this.isDirty = true;
+    const budget = this.#budgetOf(link.peer.id, now);
+    const left = (): number => room.messages - picks.length;
+    const retry = (max: number): void => {
+      budget.retries -= take('retry', Math.min(max, left(), Math.floor(budget.retries)));
+    };
+    let backlogRoom = room.backlog;
+    const backlog = (max: number): void => {
+      const count = take('backlog', Math.min(max, backlogRoom, left(), Math.floor(budget.backlog)));
+      budget.backlog -= count;
+      backlogRoom -= count;
+    };
+    retry(Math.ceil(room.messages * RETRY_SHARE));
+    const retries = picks.length;
+    backlog(Math.ceil(room.messages / BACKLOG_ONE_IN));
+    take('fresh', left());
+    backlog(left());
+    budget.retries += ((picks.length - retries) * RETRY_SHARE) / (1 - RETRY_SHARE);
+    retry(left());
+    // The budget grows with time, not with an event.
+    const isShort = (part: 'backlog' | 'retries'): boolean => budget[part] < 1;
+    const waits = (part: Part): boolean => sources.some(([queue]) => queue.length(part) > 0);
+    if ((isShort('backlog') && waits('backlog')) || (isShort('retries') && waits('retry'))) this.isDirty = true;
     return picks;
+  }
+
+  /** A neighbour has taken a message that was sent again: the next one may be sent. */
+  retrySucceeded(id: string): void {
+    const budget = this.#budgets.get(id);
+    if (budget) budget.retries++;
   }
 
   /** The link to a neighbour is down: what was to take a detour over it is queued for its node again. */
@@ -125,7 +152,7 @@ export class Outbound {
   /** Forgets the queue of a neighbour. */
   forgetPeer(id: string): void {
     this.#peers.delete(id);
-    this.#tokens.delete(id);
+    this.#budgets.delete(id);
   }
 
   *#queuesOf({ stream: { target }, waitingFor }: Held): Iterable<SendQueue> {
@@ -165,12 +192,14 @@ export class Outbound {
     return false;
   }
 
-  #tokensOf(id: string, now: number): { tokens: number } {
-    let bucket = this.#tokens.get(id);
-    if (!bucket) this.#tokens.set(id, (bucket = { at: now, tokens: BACKLOG_BURST }));
-    bucket.tokens = Math.min(BACKLOG_BURST, bucket.tokens + ((now - bucket.at) * BACKLOG_PER_SECOND) / 1000);
-    bucket.at = now;
-    return bucket;
+  #budgetOf(id: string, now: number): Budget {
+    let budget = this.#budgets.get(id);
+    if (!budget) this.#budgets.set(id, (budget = { at: now, backlog: BACKLOG_BURST, retries: WINDOW_MESSAGES }));
+    const seconds = (now - budget.at) / 1000;
+    budget.backlog = Math.min(BACKLOG_BURST, budget.backlog + seconds * BACKLOG_PER_SECOND);
+    budget.retries = Math.min(WINDOW_MESSAGES, budget.retries + seconds * RETRIES_PER_SECOND);
+    budget.at = now;
+    return budget;
   }
 }
 

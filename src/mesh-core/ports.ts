@@ -64,6 +64,8 @@ export type NodeEvent =
   | { readonly type: 'remove-address'; readonly address: string }
   /** An operator looks at what waits here for other nodes, or changes it; answered by an effect of the same type. */
   | { readonly type: 'outbox'; readonly request: number; readonly command: OutboxCommand }
+  /** Nothing is sent to a neighbour while it is held, though its link may come up: earlier messages still go to it another way. */
+  | { readonly type: 'hold'; readonly id: string; readonly isHeld: boolean }
   /** A neighbour is no longer one: nothing waits for it any more. */
   | { readonly type: 'forget-peer'; readonly id: string }
   | { readonly type: 'leave' }
@@ -116,6 +118,8 @@ export type Effect =
       readonly status: DeliveryStatus;
       readonly reason: string;
       readonly node: string | undefined;
+      /** {@link Submission.ref} of the message. */
+      readonly ref: string;
     }
   | { readonly type: 'outbox'; readonly request: number; readonly answer: OutboxAnswer }
   | { readonly type: 'link'; readonly peer: string; readonly state: 'up' | 'down'; readonly reason: string }
@@ -252,6 +256,9 @@ export type Frame =
   | { readonly type: 'summary'; readonly summary: number }
   | { readonly type: 'versions'; readonly versions: readonly Version[] }
   | { readonly type: 'want'; readonly ids: readonly string[] }
+  /** Asks for long lists of capabilities by their hashes; answered by `capabilities`, for those that are not known yet later. */
+  | { readonly type: 'want-capabilities'; readonly hashes: readonly Buffer[] }
+  | { readonly type: 'capabilities'; readonly lists: readonly Buffer[] }
   /** The last frame. A node that leaves says so in its link state. */
   | { readonly type: 'bye'; readonly reason: string; readonly states: readonly Buffer[] };
 

@@ -3,7 +3,7 @@ import { RelayError } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
 import type { Held } from './held.ts';
-import { HASH_BYTES, streamKey } from './message.ts';
+import { HASH_BYTES, MAX_TEXT_BYTES, streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 import type { Origin } from './origin.ts';
@@ -61,11 +61,11 @@ export class Reports {
     this.#tellOrigin(held, 'dropped', reason, this.#parts.crypto.hash(head));
   }
 
-  #tellOrigin({ stream: { key }, id, isSystem }: Held, status: DeliveryStatus, text: string, proof: Buffer): void {
+  #tellOrigin({ stream: { key }, id, isSystem, ref }: Held, status: DeliveryStatus, text: string, proof: Buffer): void {
     if (isSystem) return;
     const [origin = ''] = key.split('.');
     const reason = shortened(text);
-    const payload = new ByteWriter().byte(STATUSES.indexOf(status)).text(reason).bytes(proof).end();
+    const payload = new ByteWriter().byte(STATUSES.indexOf(status)).text(reason).text(ref).bytes(proof).end();
     this.#parts.origin.submitSystem(origin, OUTCOME, payload, true, id);
   }
 
@@ -83,8 +83,8 @@ export class Reports {
   /** Nothing is reported about messages of the mesh itself: there is never an error about an error. */
   report(held: Held, status: DeliveryStatus, reason: string, node: string | undefined): void {
     if (held.isSystem) return;
-    const { id } = held;
-    this.#parts.effects.push({ type: 'outcome', id, status, reason, node });
+    const { id, ref } = held;
+    this.#parts.effects.push({ type: 'outcome', id, status, reason, node, ref });
   }
 
   #takeReceipt({ origin: target }: Head, payload: Buffer): void {
@@ -101,15 +101,17 @@ export class Reports {
     }
   }
 
-  #takeOutcome({ origin, ref }: Head, payload: Buffer): void {
+  #takeOutcome({ origin, ref: id }: Head, payload: Buffer): void {
     const reader = new ByteReader(payload, 'a report');
     const status = STATUSES[reader.byte(STATUSES.length - 1)] ?? 'rejected';
     const reason = reader.text(MAX_REASON_BYTES);
+    // Returned by the other node, since this one forgets a message once it has the receipt.
+    const ref = reader.text(MAX_TEXT_BYTES);
     const proof = reader.bytes(HASH_BYTES);
     reader.end();
-    if (!ref.startsWith(`${this.#parts.id}.`)) return;
-    if (ref.includes(`.u:${origin}.`)) this.#parts.effects.push({ type: 'outcome', id: ref, status, reason, node: origin });
-    else if (status === 'dropped') this.#droppedOnItsWay(ref, reason, proof, origin);
+    if (!id.startsWith(`${this.#parts.id}.`)) return;
+    if (id.includes(`.u:${origin}.`)) this.#parts.effects.push({ type: 'outcome', id, status, reason, node: origin, ref });
+    else if (status === 'dropped') this.#droppedOnItsWay(id, reason, proof, origin);
   }
 
   /** A node between says that it has dropped a message of this node. It is believed if it has had the message. */

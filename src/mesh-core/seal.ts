@@ -34,9 +34,20 @@ export const MAX_SEAL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 8 + MAX_DEPTH
 // Roots that were verified, for the messages of a group that come one by one.
 const MAX_ROOTS = 1024;
 
+// Ids are needed for every message, and a mesh has few of them.
+const MAX_IDS = 4096;
+const ids = new Map<string, string>();
+
 /** The id of the node with this key. */
 export function idOfKey(crypto: Pick<Crypto, 'hash'>, publicKey: Buffer): string {
-  return idText(crypto.hash(publicKey));
+  const key = publicKey.toString('latin1');
+  let id = ids.get(key);
+  if (id === undefined) {
+    id = idText(crypto.hash(publicKey));
+    if (ids.size >= MAX_IDS) ids.clear();
+    ids.set(key, id);
+  }
+  return id;
 }
 
 /** Signs the heads with one signature; returns the seal of each. */

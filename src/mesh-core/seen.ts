@@ -12,6 +12,8 @@ export const SEEN_TABLE = 'mesh-seen';
 interface SeenStream {
   readonly numbers: NumberSet;
   readonly isDurable: boolean;
+  /** The number of a broadcast with which this node came to know the stream: earlier ones need not come. */
+  readonly begin: number;
   lastAt: number;
 }
 
@@ -37,7 +39,12 @@ export class SeenMessages {
   /** Adds a message that is verified. */
   add(head: Head, now: number): void {
     const key = streamKey(head);
-    const stream = this.#streams.get(key) ?? { numbers: new NumberSet(), isDurable: head.isDurable, lastAt: now };
+    const stream = this.#streams.get(key) ?? {
+      numbers: new NumberSet(),
+      isDurable: head.isDurable,
+      begin: head.target === undefined ? head.number : 1,
+      lastAt: now,
+    };
     this.#streams.delete(key);
     this.#streams.set(key, stream);
     stream.numbers.advance(head.low - 1);
@@ -50,6 +57,12 @@ export class SeenMessages {
   /** The numbers of a stream; undefined if it is unknown. */
   numbersOf(key: string): NumberSet | undefined {
     return this.#streams.get(key)?.numbers;
+  }
+
+  /** True if nothing between `after` and `number` is missing in a stream, as far as this node must get it. */
+  hasAllBetween(key: string, after: number, number: number): boolean {
+    const stream = this.#streams.get(key);
+    return !stream || stream.numbers.missingFrom(Math.max(after + 1, stream.begin)) >= number;
   }
 
   /** What must be written since the last call. */
@@ -70,7 +83,7 @@ export class SeenMessages {
     const lastAt = reader.varint();
     const numbers = NumberSet.decode(reader);
     reader.end();
-    this.#streams.set(key, { numbers, isDurable: true, lastAt });
+    this.#streams.set(key, { numbers, isDurable: true, begin: 1, lastAt });
   }
 
   /** Forgets streams without a message for so long that none can be on its way. */

@@ -89,19 +89,17 @@ export class Sending {
 
   /** Reads messages back from the store, those that are not in memory. Those whose record is damaged are gone when `then` is called. */
   read(helds: readonly Held[], then: () => void): number {
-    const missing = helds.filter(({ arrival, record }) => !arrival && record > 0);
+    const missing = helds.filter(isMissing);
     return this.#request(missing, (values, numbers) => {
-      const moved: Held[] = [];
       for (const [index, held] of missing.entries()) {
         if (held.state === 'gone' || held.arrival) continue;
         const value = values[index];
         held.arrival = value && arrivalIn(value);
         if (held.arrival) this.#parts.held.cached(held);
         else if (held.record === numbers[index]) this.#parts.damaged(held);
-        else moved.push(held);
       }
-      // Their records were moved to the end of the log meanwhile.
-      if (moved.length > 0) this.read(moved, then);
+      // Meanwhile a record may have been moved to the end of the log, or another link may have released a message.
+      if (helds.some(isMissing)) this.read(helds, then);
       else then();
     });
   }
@@ -166,6 +164,10 @@ export class Sending {
     if (outgoing.length > 0) link.push(outgoing, now);
     for (const { item } of outgoing) messages.limitCache(item);
   }
+}
+
+function isMissing({ arrival, record, state }: Held): boolean {
+  return !arrival && record > 0 && state !== 'gone';
 }
 
 function mark(held: Held, peer: string): void {

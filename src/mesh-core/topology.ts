@@ -1,7 +1,8 @@
 /** What a node knows of the mesh: the newest link state of every node, and the shortest paths over the links that both ends list. */
 import { AGE_OUT_MS, COMPUTE, MAX_NODES, ORIGINATE, REFRESH_MS, STATES_PER_SECOND } from './limits.ts';
-import { isNewer, isSigned, readState, signState } from './link-state.ts';
+import { isNewer, isSigned, readState, signState, versionOf } from './link-state.ts';
 import type { Description, LinkState, Neighbour, SignedState } from './link-state.ts';
+import { CapabilityLists, encodeCapabilities } from './capabilities.ts';
 import { shortestPaths } from './paths.ts';
 import type { Path } from './paths.ts';
 import type { Crypto, Signer } from './seal.ts';
@@ -40,6 +41,8 @@ export class Topology {
   // How many link states of an origin came in the present second.
   readonly #rates = new Map<string, { at: number; count: number }>();
   readonly #links = new Map<string, number>();
+  /** The long lists of capabilities, which do not travel in link states. */
+  readonly lists = new CapabilityLists();
   readonly #originate = new Throttle(ORIGINATE);
   readonly #compute = new Throttle(COMPUTE);
   readonly #detours = new Map<string, ReadonlyMap<string, Path>>();
@@ -115,17 +118,33 @@ export class Topology {
    * overtaken; `alarm` is one of a later start of this node: its state directory was copied, or an old copy was restored.
    */
   accept(bytes: Buffer, now: number): 'new' | 'known' | 'refused' | 'own' | 'alarm' {
-    const signed = this.#read(bytes);
-    if (!signed) return 'refused';
+    const signed = this.#readNew(bytes);
+    if (signed === 'known' || signed === 'refused') return signed;
     const { state } = signed;
     if (state.id === this.#parts.id) return this.#acceptOwn(signed, now);
     const known = this.#states.get(state.id);
-    if (!isNewer(state, known?.state)) return 'known';
     if (!known && this.#states.size >= MAX_NODES) return 'refused';
     if (this.#isTooFrequent(state.id, now) || !isSigned(signed, this.#parts.crypto)) return 'refused';
-    this.#states.set(state.id, { ...signed, at: now });
+    this.#states.set(state.id, { ...this.#withCapabilities(signed), at: now });
     if (!known || !hasSameLinks(known.state, state)) this.#compute.request(now);
     return 'new';
+  }
+
+  /** Takes a long list of capabilities; returns the channels that asked for it, or undefined if it is not needed. */
+  acceptCapabilities(bytes: Buffer): ReadonlySet<number> | undefined {
+    const hash = this.#parts.crypto.hash(bytes);
+    const channels = this.lists.add(hash, bytes);
+    if (!channels) return undefined;
+    for (const [id, known] of this.#states)
+      if (known.capabilitiesHash?.equals(hash) === true) this.#states.set(id, { ...this.#withCapabilities(known), at: known.at });
+    return channels;
+  }
+
+  /** The link state with its capabilities, if they are known; if not, they are wanted from now on. */
+  #withCapabilities(signed: SignedState): SignedState {
+    const { capabilitiesHash: hash, state } = signed;
+    if (!hash || this.lists.want(hash)) return signed;
+    return { ...signed, state: { ...state, capabilities: this.lists.get(hash) ?? [] } };
   }
 
   /** Where a message for `id` goes next; undefined if no path is known. Never to a node in `avoid`. */
@@ -207,11 +226,18 @@ export class Topology {
     return state?.isLeaving === false && state.neighbours.some((neighbour) => neighbour.id === id);
   }
 
-  #read(bytes: Buffer): SignedState | undefined {
+  /** Reads a link state. Overridden where many nodes share a process. */
+  read(bytes: Buffer): SignedState {
+    return readState(bytes, this.#parts.crypto);
+  }
+
+  /** Most link states come over several links: only the first copy is read. */
+  #readNew(bytes: Buffer): SignedState | 'known' | 'refused' {
     try {
-      return readState(bytes, this.#parts.crypto);
+      const version = versionOf(bytes, this.#parts.crypto);
+      return isNewer(version, this.#states.get(version.id)?.state) ? this.read(bytes) : 'known';
     } catch {
-      return undefined;
+      return 'refused';
     }
   }
 
@@ -236,6 +262,8 @@ export class Topology {
     const neighbours = [...this.#links].map(([neighbour, cost]): Neighbour => ({ id: neighbour, cost }));
     const state = { ...this.#description, id, epoch, sequence: ++this.#sequence, isLeaving: this.#isLeaving, neighbours };
     const signed = signState(state, signer, crypto);
+    const { capabilitiesHash: hash } = signed;
+    if (hash) this.lists.addOwn(hash, encodeCapabilities(state.capabilities), state.capabilities);
     this.#states.set(id, { ...signed, at: now });
     this.#refreshAt = this.#isLeaving ? Infinity : now + REFRESH_MS;
     return signed.bytes;
@@ -248,6 +276,7 @@ export class Topology {
       this.#rates.delete(id);
       this.#compute.request(now);
     }
+    this.lists.retain([...this.#states.values()].flatMap(({ capabilitiesHash }) => capabilitiesHash ?? []));
   }
 
   #isTooFrequent(id: string, now: number): boolean {

@@ -1,7 +1,7 @@
 /** The frames of neighbours as values of XML-RPC: `{t: 'ack', ack: {…}}`. The messages of a `push` are one piece of bytes, `items`. */
 import { RelayError } from '../core/core.ts';
 import { isNodeId } from '../identity/identity.ts';
-import { ByteReader, ByteWriter, ID_BYTES, MAX_HOPS, idBytes, idText } from '../mesh-core/mesh-core.ts';
+import { ByteReader, ByteWriter, HASH_BYTES, ID_BYTES, MAX_HOPS, idBytes, idText } from '../mesh-core/mesh-core.ts';
 import type { Ack, Envelope, Frame, ReturnReason, Version } from '../mesh-core/mesh-core.ts';
 import { Double, isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
@@ -12,6 +12,7 @@ const MAX_LIST = 1024;
 const MAX_RETURNED = 4096;
 const MAX_ENVELOPE_PART = 8 * 2 ** 20;
 const MAX_STATE = 64 * 1024;
+const MAX_LIST_BYTES = 512 * 1024;
 const MAX_REASON = 500;
 const MAX_INT = 2 ** 31 - 1;
 const RETURN_REASONS: readonly ReturnReason[] = ['no-route', 'quota', 'storage', 'gaps', 'hops', 'forged', 'expired'];
@@ -37,6 +38,10 @@ export function frameOnWire(frame: Frame): Sendable {
       return { t: 'summary', summary: number(frame.summary) };
     case 'want':
       return { t: 'want', ids: frame.ids };
+    case 'want-capabilities':
+      return { t: 'want-capabilities', hashes: frame.hashes };
+    case 'capabilities':
+      return { t: 'capabilities', lists: frame.lists };
     case 'bye':
       return { t: 'bye', reason: frame.reason.slice(0, MAX_REASON), states: frame.states };
   }
@@ -47,6 +52,8 @@ export function frameBytes(frame: Frame): number {
   const raw = (list: readonly Buffer[]): number => list.reduce((sum, { length }) => sum + length + 40, 0);
   if (frame.type === 'push')
     return frame.items.reduce((sum, { head, seal, payload }) => sum + head.length + seal.length + payload.length + 400, 800) * 1.4;
+  if (frame.type === 'capabilities') return 200 + 1.4 * raw(frame.lists);
+  if (frame.type === 'want-capabilities') return 200 + 100 * frame.hashes.length;
   if (frame.type === 'states' || frame.type === 'bye') return 200 + 1.4 * raw(frame.states);
   if (frame.type === 'sync' || frame.type === 'versions') return 200 + 200 * frame.versions.length;
   return frame.type === 'want' ? 200 + 80 * frame.ids.length : 1000;
@@ -75,13 +82,21 @@ export function readFrame(value: Value | undefined): Frame {
         echo: value.echo === undefined ? undefined : timeIn(value, 'echo'),
       };
     case 'states':
-      return { type: 'states', states: statesIn(value), isAnswer: value.answer === true };
+      return { type: 'states', states: bytesIn(value, 'states', MAX_STATE), isAnswer: value.answer === true };
     case 'summary':
       return { type: 'summary', summary: countIn(value, 'summary', 0) };
     case 'want':
       return { type: 'want', ids: listIn(value, 'ids', MAX_LIST).map((id) => nodeIn(id, 'ids')) };
+    case 'want-capabilities':
+      return { type: 'want-capabilities', hashes: bytesIn(value, 'hashes', HASH_BYTES) };
+    case 'capabilities':
+      return { type: 'capabilities', lists: bytesIn(value, 'lists', MAX_LIST_BYTES) };
     case 'bye':
-      return { type: 'bye', reason: typeof value.reason === 'string' ? value.reason.slice(0, MAX_REASON) : '', states: statesIn(value) };
+      return {
+        type: 'bye',
+        reason: typeof value.reason === 'string' ? value.reason.slice(0, MAX_REASON) : '',
+        states: bytesIn(value, 'states', MAX_STATE),
+      };
     default:
       throw wrong('t', 'the type of a frame');
   }
@@ -162,10 +177,11 @@ function listIn(frame: Dict, name: string, max: number): readonly Value[] {
   throw wrong(name, `a list of at most ${max}`);
 }
 
-function statesIn(frame: Dict): readonly Buffer[] {
-  return listIn(frame, 'states', MAX_LIST).map((state) => {
-    const bytes = bytesOf(state, 'states');
-    if (bytes.length > MAX_STATE) throw wrong('states', `a list of link states of at most ${MAX_STATE} bytes`);
+/** Pieces of bytes of at most this length. */
+function bytesIn(frame: Dict, name: string, maxBytes: number): readonly Buffer[] {
+  return listIn(frame, name, MAX_LIST).map((piece) => {
+    const bytes = bytesOf(piece, name);
+    if (bytes.length > maxBytes) throw wrong(name, `a list of pieces of at most ${maxBytes} bytes`);
     return bytes;
   });
 }

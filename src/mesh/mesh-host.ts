@@ -3,9 +3,8 @@
  * Everything that is decided is decided in `mesh-core/`.
  */
 import { RelayError, clean, isPromise, reasonOf } from '../core/core.ts';
-import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
-import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE, ed25519Crypto } from '../mesh-core/mesh-core.ts';
+import { MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
 import type {
   Description,
   Effect,
@@ -23,10 +22,11 @@ import type {
   RefusalReason,
   Signer,
 } from '../mesh-core/mesh-core.ts';
-import type { Store, StoreOperation } from '../store/store.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { DialledChannel, IncomingChannels } from './channels.ts';
 import type { Channel, ChannelCall, ChannelCaller } from './channels.ts';
+import { NodeStore } from './node-store.ts';
+import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
 import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
@@ -56,17 +56,17 @@ export interface Greeted {
   readonly call: ChannelCall;
 }
 
-export interface MeshHostParts {
+export interface MeshHostParts extends NodeStoreParts {
   readonly id: string;
   readonly signer: Signer;
-  readonly store: Store;
-  readonly clock: Clock;
-  /** ms since 1970. */
-  readonly date: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly events: EventSink<PeerEvent>;
-  readonly log: Log;
+  /**
+   * Resolves once the dicts have gone to a node that were sent to it before its first link of the mesh; at once if there are none. Never
+   * rejects.
+   */
+  readonly whenSent: (node: string) => Promise<void>;
 }
 
 /** What a start of this node is. */
@@ -89,10 +89,6 @@ const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNA
   storage: 'UNAVAILABLE',
   'no-candidate': 'UNAVAILABLE',
 };
-// Written with each batch, so that the time of the node goes on over the time that it was down.
-const WALL_KEY = 'wall';
-// The store refuses a batch while too much waits to be written.
-const BUSY_MS = 50;
 // The machine wants to be called again; a timer of the system may be a little early.
 const MIN_TIMER_MS = 1;
 const MAX_TIMER_MS = 60_000;
@@ -101,6 +97,7 @@ const MAX_TIMER_MS = 60_000;
 export class MeshHost implements MeshPort {
   readonly id: string;
   readonly #parts: MeshHostParts;
+  readonly #store: NodeStore;
   readonly #incoming: IncomingChannels;
   readonly #channels = new Map<number, Channel>();
   readonly #addresses = new Map<string, Dialled>();
@@ -115,24 +112,22 @@ export class MeshHost implements MeshPort {
   #description: Description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
   #hostId = '';
   #lastToken = 0;
-  // Added to the clock of this process.
-  #offset = 0;
   #wakeAt = Infinity;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
   #events: NodeEvent[] = [];
   #isPerforming = false;
-  #isDiskLow = false;
   #isStopped = false;
   #whenDrained: (() => void) | undefined;
 
   constructor(parts: MeshHostParts) {
     this.#parts = parts;
+    this.#store = new NodeStore(parts);
     this.id = parts.id;
     this.#incoming = new IncomingChannels(parts.clock, {
       opened: (channel, end, peer) => {
         this.#channels.set(channel, end);
-        this.#handle([{ type: 'proven', channel, peer }]);
+        this.#proven(channel, peer);
       },
       frames: (channel, frames) => {
         this.#frames(channel, frames);
@@ -145,32 +140,16 @@ export class MeshHost implements MeshPort {
 
   /** Reads what the node kept, and begins to work. */
   async start({ epoch, nick, addresses, hostId }: NodeStart): Promise<void> {
-    const { store, clock, date, signer, random, log } = this.#parts;
-    const [now, wall] = [await this.#stored('now'), await this.#stored(WALL_KEY)];
-    // A clock of the machine that was set back meanwhile counts as if the node had not been down.
-    const downMs = wall === undefined ? 0 : Math.max(0, date() - wall);
-    this.#offset = Math.ceil((now ?? 0) + downMs + 1 - clock.now());
+    const { signer, random } = this.#parts;
+    await this.#store.begin();
     this.#hostId = hostId;
     this.#description = { ...this.#description, nick, addresses, hostIds: [hostId] };
     const parts = { id: this.id, epoch, signer, crypto: ed25519Crypto, random, description: this.#description };
-    const node = new MeshNode(parts, this.#now());
-    for await (const { key } of store.entries(PEER_TABLE)) node.restore.peer(key);
-    for await (const { key, value } of store.entries(SEEN_TABLE)) node.restore.seen(key, value);
-    for await (const { number, value } of store.records(MESSAGE_LOG)) {
-      try {
-        node.restore.record(number, value);
-      } catch (error) {
-        log.error(`message ${number} of the mesh cannot be read and is not delivered: ${reasonOf(error)}`);
-      }
-    }
+    const node = new MeshNode(parts, this.#store.now());
+    await this.#store.restore(node);
     this.#node = node;
-    this.#perform(node.start(this.#now()));
+    this.#perform(node.start(this.#store.now()));
     this.#handle([...this.#addresses.keys()].map((address) => ({ type: 'add-address', address })));
-  }
-
-  async #stored(key: string): Promise<number | undefined> {
-    const value = Number(await this.#parts.store.get(TIME_TABLE, key));
-    return Number.isFinite(value) ? value : undefined;
   }
 
   /** Keeps a link to the relay at this address, from now on. */
@@ -214,6 +193,10 @@ export class MeshHost implements MeshPort {
         });
       this.#submissions.push({ type: 'submit', submission, wallMs: this.#parts.date() });
     });
+  }
+
+  async drop(id: string, reason: string): Promise<boolean> {
+    return (await this.outbox({ type: 'drop', id, reason })).type === 'done';
   }
 
   /** Looks at what waits here for other nodes, or changes it. Rejects with a RelayError UNAVAILABLE if the mesh does not run. */
@@ -304,6 +287,12 @@ export class MeshHost implements MeshPort {
         };
       });
     }
+    // What is being written is still acknowledged.
+    let writing: Promise<void> | undefined;
+    while (writing !== this.#writing) {
+      writing = this.#writing;
+      await writing;
+    }
     this.#isStopped = true;
     this.#cancelTimer?.();
     for (const channel of this.#channels.values()) channel.close('the relay stops');
@@ -312,14 +301,10 @@ export class MeshHost implements MeshPort {
     for (const { reject } of this.#waiting.values())
       reject(new RelayError('UNAVAILABLE', 'the relay stopped before the message was stored'));
     this.#waiting.clear();
-    await Promise.all([this.#writing, ...[...this.#addresses.values()].map((dialled) => dialled.close())]);
+    await Promise.all([...this.#addresses.values()].map((dialled) => dialled.close()));
   }
 
   // The machine
-
-  #now(): number {
-    return this.#offset + this.#parts.clock.now();
-  }
 
   /** Gives events to the machine. Those that its effects cause come after all of these effects. */
   #handle(events: readonly NodeEvent[]): void {
@@ -329,24 +314,29 @@ export class MeshHost implements MeshPort {
     this.#isPerforming = true;
     try {
       while (this.#events.length > 0) {
-        this.#noticeDisk();
-        this.#perform(this.#node.handleAll(this.#events.splice(0), this.#now()));
+        const disk = this.#store.changed();
+        const events = this.#events.splice(0);
+        this.#perform(this.#node.handleAll(disk ? [disk, ...events] : events, this.#store.now()));
       }
     } finally {
       this.#isPerforming = false;
     }
   }
 
-  /** New durable messages are refused while the disk runs low. */
-  #noticeDisk(): void {
-    const { state } = this.#parts.store;
-    if ((state.type === 'disk-low') === this.#isDiskLow) return;
-    this.#isDiskLow = !this.#isDiskLow;
-    this.#events.unshift({ type: 'storage', refusal: this.#isDiskLow ? 'the disk is almost full' : undefined });
-  }
-
   #frames(channel: number, frames: readonly Frame[]): void {
     this.#handle(frames.map((frame) => ({ type: 'frame', channel, frame })));
+  }
+
+  /** Messages for a new neighbour must not overtake the dicts that it gets by `notify` until its link is up. */
+  #proven(channel: number, peer: ProvenPeer): void {
+    const { id } = peer;
+    const isNew = !this.isNeighbour(id) && id !== this.id;
+    this.#handle([...(isNew ? [{ type: 'hold', id, isHeld: true } as const] : []), { type: 'proven', channel, peer }]);
+  }
+
+  async #release(id: string): Promise<void> {
+    await this.#parts.whenSent(id);
+    this.#handle([{ type: 'hold', id, isHeld: false }]);
   }
 
   #closed(channel: number, reason: string): void {
@@ -365,7 +355,7 @@ export class MeshHost implements MeshPort {
     if (wakeAt >= this.#wakeAt) return;
     this.#cancelTimer?.();
     this.#wakeAt = wakeAt;
-    const ms = Math.min(MAX_TIMER_MS, Math.max(MIN_TIMER_MS, Math.ceil(wakeAt - this.#now())));
+    const ms = Math.min(MAX_TIMER_MS, Math.max(MIN_TIMER_MS, Math.ceil(wakeAt - this.#store.now())));
     this.#cancelTimer = this.#parts.clock.after(ms, () => {
       this.#wakeAt = Infinity;
       this.#cancelTimer = undefined;
@@ -388,10 +378,14 @@ export class MeshHost implements MeshPort {
         this.#drainedIfSo();
         return;
       case 'write':
-        this.#writing = this.#write(effect.batch, effect.operations, effect.durability);
+        this.#writing = this.#store.write(effect).then((event) => {
+          this.#handle([event]);
+        });
         return;
       case 'read':
-        void this.#read(effect.request, effect.numbers);
+        void this.#store.read(effect).then((event) => {
+          this.#handle([event]);
+        });
         return;
       case 'deliver':
         this.#deliver(effect);
@@ -403,8 +397,8 @@ export class MeshHost implements MeshPort {
         this.#take(effect.token)?.reject(new RelayError(REFUSALS[effect.reason], effect.text));
         return;
       case 'outcome': {
-        const { id, status, reason, node } = effect;
-        for (const listener of this.#listeners) listener({ id, status, reason, node });
+        const { id, status, reason, node, ref } = effect;
+        for (const listener of this.#listeners) listener({ id, status, reason, node, ref });
         return;
       }
       case 'outbox':
@@ -412,6 +406,7 @@ export class MeshHost implements MeshPort {
         this.#outboxes.delete(effect.request);
         return;
       case 'link':
+        if (effect.state === 'up') void this.#release(effect.peer);
         events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
         return;
       case 'node':
@@ -453,45 +448,11 @@ export class MeshHost implements MeshPort {
         },
       });
       this.#channels.set(channel, end);
-      this.#handle([{ type: 'proven', channel, peer: greeted.peer }]);
+      this.#proven(channel, greeted.peer);
     } catch (error) {
       this.#parts.log.debug(`the link to ${address} cannot be made: ${reasonOf(error)}`);
       this.#closed(channel, reasonOf(error));
     }
-  }
-
-  async #write(batch: number, operations: readonly StoreOperation[], durability: 'synced' | 'written'): Promise<void> {
-    const { store, date } = this.#parts;
-    const wall: StoreOperation = { type: 'put', table: TIME_TABLE, key: WALL_KEY, value: Buffer.from(String(date())) };
-    for (;;) {
-      try {
-        // The machine refuses new messages while the disk is low; what it has accepted may use the reserve.
-        const numbers = await store.write([...operations, wall], { durability, isProgress: true });
-        this.#handle([{ type: 'written', batch, numbers }]);
-        return;
-      } catch (error) {
-        if (!RelayError.is(error) || error.code !== 'UNAVAILABLE') {
-          this.#handle([{ type: 'write-failed', batch, reason: reasonOf(error) }]);
-          return;
-        }
-        await new Promise<void>((resolve) => this.#parts.clock.after(BUSY_MS, resolve));
-      }
-    }
-  }
-
-  async #read(request: number, numbers: readonly number[]): Promise<void> {
-    const values: (Buffer | undefined)[] = [];
-    for (const number of numbers) values.push(await this.#record(number));
-    this.#handle([{ type: 'read', request, values }]);
-  }
-
-  async #record(number: number): Promise<Buffer | undefined> {
-    try {
-      for await (const record of this.#parts.store.records(MESSAGE_LOG, number)) return record.number === number ? record.value : undefined;
-    } catch (error) {
-      this.#parts.log.error(`message ${number} of the mesh cannot be read: ${reasonOf(error)}`);
-    }
-    return undefined;
   }
 
   #deliver({ delivery, head, payload, ageMs, via, isRedelivered }: Effect & { readonly type: 'deliver' }): void {

@@ -17,6 +17,7 @@ import type { PeerProof } from './proven-transport.ts';
 
 export { PEER_EVENTS, peerLogger } from './peer-events.ts';
 export type { PeerEvent } from './peer-events.ts';
+export { NodeIndex } from './node-index.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
 export type { Discovery, Find } from './discovery.ts';
@@ -48,6 +49,8 @@ const REFRESH_MS = 60_000;
 const RECHECK_MS = 1000;
 // A dict waits at most this long for such a lookup.
 const RECHECK_TIMEOUT_MS = 2000;
+// A peer that cannot be reached by `notify`, but has a link of the mesh, gets what waited when it can.
+const MAX_HOLD_MS = 5000;
 // A peer that is down may send many dicts; each is a sign that it can be reached again.
 const RETRY_MS = 1000;
 // Random parts of host_ids; a peer keeps its own for the life of its state directory.
@@ -151,6 +154,13 @@ export class Mesh {
     if (!host || !(transport instanceof ProvenTransport)) return undefined;
     const node = transport.proof.node === '' ? peering?.pinOf(address.name) : transport.proof.node;
     return node !== undefined && host.isNeighbour(node) ? node : undefined;
+  }
+
+  /** Resolves once no dict waits for the peers that are this node, or after some seconds. Never rejects. */
+  async whenSent(node: string): Promise<void> {
+    const links = this.#peers.filter((peer) => this.#meshNode(peer) === node).map(({ link }) => link);
+    const sent = Promise.all(links.map((link) => link.whenSent()));
+    await withTimeout(this.#parts.clock, MAX_HOLD_MS, '', () => sent).catch(() => undefined);
   }
 
   #startPings({ link }: Peer): void {
@@ -278,7 +288,7 @@ export class Mesh {
       this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
-    const targets = this.#unpassed(message).filter((peer) => this.#meshNode(peer) === undefined);
+    const targets = this.#classicTargets(message);
     if (targets.length === 0) return 0;
     const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
@@ -289,16 +299,20 @@ export class Mesh {
     return targets.length;
   }
 
-  /** Names of the configured peers that the message has not passed. */
+  /** Names of the peers that {@link forward} would reach. */
   targets(message: Message): readonly string[] {
-    return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
+    return message.hopsLeft === 0 ? [] : this.#classicTargets(message).map(({ address }) => address.name);
   }
 
-  #unpassed(message: Message): readonly Peer[] {
+  #classicTargets(message: Message): readonly Peer[] {
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
     const plain = this.#plainSource(message);
     return this.#peers.filter(
-      (peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)) && !hasPassed(peer, message),
+      (peer) =>
+        this.#meshNode(peer) === undefined &&
+        peer !== plain &&
+        !passed.some((host) => peer.address.is(host.address, host.port)) &&
+        !hasPassed(peer, message),
     );
   }
 

@@ -42,6 +42,8 @@ export interface MeshOutcome {
   readonly reason: string;
   /** The node that it concerns; undefined: none in particular. */
   readonly node: string | undefined;
+  /** {@link MeshMessage.ref} of the message, also if it was sent before the last start of this relay. */
+  readonly ref: string;
 }
 
 /** Takes arrivals of one kind. A durable message counts as processed once the promise resolves. What it throws rejects the message. */
@@ -58,6 +60,8 @@ export interface MeshPort {
    * UNAVAILABLE if nothing can be stored, or no node offers the capability.
    */
   submit(message: MeshMessage): Promise<string>;
+  /** Gives up a message of this node; false if it does not wait here any more. What another node has taken over may still arrive. */
+  drop(id: string, reason: string): Promise<boolean>;
   /** Sets the receiver of a kind of message, before the start. What has none is rejected. */
   receive(contentType: string, receiver: MeshReceiver): void;
   /** Calls `listener` with what becomes of messages; returns the function that ends it. */

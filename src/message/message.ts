@@ -11,10 +11,11 @@ export const HOP_LIMIT = 16;
 
 /**
  * What the relay knows of a dict's origin:
- * `local` a satellite here sent it; `checked` the host_id's address is the client's; `vouched` a configured peer forwarded it;
- * `attested` a peer forwarded it and wrote down the address that it saw.
+ * `local` a satellite here sent it; `checked` the host_id's address is the client's; `signed` the relay of that host_id signed it, so no
+ * relay in between can have changed it; `vouched` another relay sent it in the name of that host_id; `attested` so did one that wrote down
+ * the address that it saw.
  */
-export type Verdict = 'local' | 'checked' | 'vouched' | 'attested';
+export type Verdict = 'local' | 'checked' | 'signed' | 'vouched' | 'attested';
 
 /** What the first relay saw of a client that is no relay; travels as `co2.att`. */
 export interface Attestation {
@@ -25,8 +26,8 @@ export interface Attestation {
   readonly verdict: 'checked';
 }
 
-/** Who is to get a message: everybody, for now. */
-export type Destination = 'all';
+/** Who is to get a message of this relay: everybody, its own satellites, or only the satellites of other nodes. */
+export type Destination = 'all' | 'here' | 'away';
 
 /** A dict inside the relay, with its stamp. Immutable; one object for all satellites and peers. */
 export interface Message {
@@ -64,6 +65,10 @@ export interface Message {
   readonly attestation?: Attestation | undefined;
   /** The id in a stamp that is not believed, since no peer sent it: by it copies of one dict are recognised. Travels as `co2.claim`. */
   readonly claim?: string | undefined;
+  /** How many messages in a row were sent in answer to one another, up to this one. Default 0: it answers none. Travels as `co2.gen`. */
+  readonly generation?: number | undefined;
+  /** True if it may have been delivered before the last end of this relay. Default false. */
+  readonly isRedelivered?: boolean | undefined;
 }
 
 /** Forwards made so far: 0 for a dict that was sent here. */

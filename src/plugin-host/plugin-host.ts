@@ -10,7 +10,9 @@ import { retainedVersions } from '../loader/loader.mjs';
 import type { RetainedVersions } from '../loader/loader.mjs';
 import type { Message } from '../message/message.ts';
 import type { HostedMethod, MethodFailure } from '../rpc/rpc.ts';
+import type { DeliveryReport } from '../plugin/internal.ts';
 import { Children } from './children/children.ts';
+import { DeliveryReports } from './delivery-reports.ts';
 import { DurableMessages } from './durable/durable.ts';
 import type { DurableMessagesParts, KeptCursor } from './durable/durable.ts';
 import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
@@ -81,7 +83,7 @@ export type {
   ProgramCall,
   ProgramSurroundings,
 } from './programs/programs.ts';
-export type { CallOptions, Frame, SendOptions } from '../plugin/internal.ts';
+export type { CallOptions, DeliveryReport, Frame, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 export { OrphanWatch, findExecutable } from './programs/programs.ts';
 export { PluginEnded, frameOf } from './hosted/hosted.ts';
@@ -141,6 +143,7 @@ export class PluginHost {
   readonly #registry = new PluginRegistry();
   readonly #programs: HostPrograms | undefined;
   readonly #durable: DurableMessages | undefined;
+  readonly #reports: DeliveryReports;
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
@@ -154,6 +157,7 @@ export class PluginHost {
     this.#log = logs('plugin-host');
     this.#clock = clock;
     this.#pump = new Pump(clock);
+    this.#reports = new DeliveryReports(this.#registry, clock, this.#log);
     this.#watchdog = new Watchdog({ limitMs: options.loopWarningMs, clock, logs });
     if (storage) this.#durable = this.#makeDurable(storage, clock);
     const common = {
@@ -248,6 +252,17 @@ export class PluginHost {
     for (const inbox of this.#registry.inboxes)
       if (inbox.name !== except && ((isKept && inbox.isDurable) || inbox.take(message))) recipients++;
     return recipients;
+  }
+
+  /** Reports to the satellite of this name, or a program, what became of a message that it sent. */
+  reportDelivery(satellite: string, report: DeliveryReport): void {
+    this.#reports.add(satellite, report);
+  }
+
+  /** The generation of what a program sends now: one more than that of the message that it is receiving; 0 if it receives none. */
+  generationOf(program: string): number {
+    if (!this.#registry.has(program)) return 0;
+    return Math.max(0, ...this.#registry.find(program).inboxes.map(({ generation }) => generation));
   }
 
   /** Reports that a method of a plugin failed. Returns the reason, with the place in the plugin's code. */
@@ -375,6 +390,7 @@ export class PluginHost {
       throw error;
     }
     this.#isStarted = true;
+    this.#reports.start();
     this.#durable?.sweep();
     this.#watch();
   }
@@ -467,6 +483,7 @@ export class PluginHost {
     // A process that hangs at its start is not waited for.
     if (!this.#isStarted) for (const plugin of this.#registry.all) if (!isInline(plugin)) void plugin.stop();
     await this.#starting?.catch(() => undefined);
+    this.#reports.stop();
     await this.#watcher?.end();
     await this.#inline.end();
     await this.#pump.settle();

@@ -4,13 +4,46 @@ import type { Log } from '../core/core.ts';
 import type { Context } from './context.ts';
 import { formatLog } from './logger.ts';
 
+/**
+ * Whom a dict is for: a node by its id or nick (`'cellar'`, `{ node: 'cellar' }`), several nodes, or the nearest one that offers something,
+ * such as `{ any: 'work:render' }` or `{ any: 'method:ham.spam.add' }`.
+ */
+export type SendTo = string | { readonly node: string } | { readonly group: readonly string[] } | { readonly any: string };
+
 /** How a dict is sent. */
 export interface SendOptions {
   /**
-   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites may miss it. Default true: it is
-   * stored if a durable satellite receives it.
+   * The nodes whose satellites receive it; a node that is down gets it when it is back. Default: everybody. Only a relay in a mesh can
+   * send to nodes.
+   */
+  readonly to?: SendTo | undefined;
+  /**
+   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss it.
+   * Default true: it is stored if a durable satellite or another node receives it.
    */
   readonly durable?: boolean | undefined;
+  /** ms after which it is not delivered to other nodes any more. Default a day, or 30 s if it is not durable. At most a week. */
+  readonly ttlMs?: number | undefined;
+  /**
+   * true: on its way to other nodes it does not overtake an earlier one that was sent with `ordered`. Default false: one that is sent again
+   * after a failure may arrive later.
+   */
+  readonly ordered?: boolean | undefined;
+}
+
+/** What became of a dict that a satellite sent to other nodes. */
+export interface DeliveryReport {
+  /** As `send` returned it. */
+  readonly id: string;
+  /**
+   * `delivered`: a node to which it was addressed has stored it. `expired`: it was not delivered in time. `rejected`: a relay, or a relay
+   * plugin there, does not take it. `dead-letter`: the receiver crashed again and again over it. `dropped`: too much waited for the node.
+   */
+  readonly status: 'delivered' | 'expired' | 'rejected' | 'dead-letter' | 'dropped';
+  /** Why, for people; empty if it was delivered. */
+  readonly reason: string;
+  /** The id of the node that it concerns; undefined if it is none in particular. */
+  readonly node: string | undefined;
 }
 
 /** Where `call` looks for the method. */
@@ -63,6 +96,14 @@ export abstract class Plugin<Config = unknown> {
   }
 
   /**
+   * Called with what became of a dict that this satellite sent: once for each node to which a durable one was addressed and delivered, and
+   * once for everything else that happened to it, also if the relay was restarted meanwhile. One call at a time. An error is logged.
+   */
+  onDelivery(_report: DeliveryReport): void | Promise<void> {
+    return undefined;
+  }
+
+  /**
    * Called once before the first `receive`, with the configuration of this plugin (`{}` if there is none). If it throws, the plugin is
    * tried again later (with `strictStart`, the relay does not start), or the previous version keeps running, so throw an error that says
    * what to do.
@@ -77,9 +118,10 @@ export abstract class Plugin<Config = unknown> {
   }
 
   /**
-   * Sends a dict to all other satellites and to the peers. It needs a member `data`; `host_id` and `co2` are overwritten. Resolves to the
-   * id of the message once the relay has taken responsibility: once it is stored, if a durable satellite receives it. Rejects with a
-   * RelayError if it cannot be stored. Works from `setup` on.
+   * Sends a dict to all other satellites and to all other relays, or to the nodes that `to` names. It needs a member `data`; `host_id` and
+   * `co2` are overwritten. Resolves to the id of the message once the relay has taken responsibility: once it is stored, if a durable
+   * satellite or another node receives it. Rejects with a RelayError if it cannot be stored, or `to` names no node; satellites of this
+   * relay may have received it even then. Works from `setup` on.
    */
   async send(dict: Sendable, options: SendOptions = {}): Promise<string> {
     return this.#attached('send').send(dict, options);

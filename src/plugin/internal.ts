@@ -1,6 +1,6 @@
 /** The second entry of plugin/, for the plugin host alone: what it reads from a plugin's class and passes to the instance. */
 export { ATTACH } from './base.ts';
-export type { CallOptions, Plugin, Sender, SendOptions } from './base.ts';
+export type { CallOptions, DeliveryReport, Plugin, Sender, SendOptions } from './base.ts';
 export type { Context } from './context.ts';
 export { LOGGER, isLoggerType, loggerFor } from './logger.ts';
 export type { Logger } from './logger.ts';

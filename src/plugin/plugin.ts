@@ -1,7 +1,7 @@
 /** PUBLIC: everything that plugin authors import from 'co2-relay'. */
 export { Controller, Datasource, Exposed, Inject, Injectable, Reactor, RelayPlugin, Satellite, Watcher, Work } from './decorators.ts';
 export { Plugin } from './base.ts';
-export type { CallOptions, SendOptions } from './base.ts';
+export type { CallOptions, DeliveryReport, SendOptions, SendTo } from './base.ts';
 export { Context } from './context.ts';
 export { LOGGER, Logger } from './logger.ts';
 export type { ExposedOptions, SatelliteInbox, SatelliteOptions, XmlRpcType } from './metadata.ts';

@@ -3,8 +3,8 @@ import { submitterOf } from '../access/access.ts';
 import { RelayError, reasonOf } from '../core/core.ts';
 import { frameOf } from '../plugin-host/plugin-host.ts';
 import type { Frame } from '../plugin-host/plugin-host.ts';
-import { isCount, onlyMembers, waitOf, wrongParams } from '../rpc/rpc.ts';
-import type { Caller, Method, MethodRegistry } from '../rpc/rpc.ts';
+import { atNodes, isCount, onlyMembers, waitOf, wrongParams } from '../rpc/rpc.ts';
+import type { Caller, Dispatcher, Method, MethodRegistry } from '../rpc/rpc.ts';
 import { Double, isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { commandState } from './commands.ts';
@@ -16,6 +16,8 @@ import { reasonIn } from './recording.ts';
 export interface RecordingMethodsParts {
   readonly recorder: Recorder;
   readonly commands: Commands;
+  /** Calls other nodes. */
+  readonly dispatcher: Pick<Dispatcher, 'callNode'>;
   /** ms since 1970. */
   readonly date: () => number;
 }
@@ -28,10 +30,14 @@ const MAX_LIMIT = 4 * 1024 * 1024;
 // Short commands are answered in one call.
 const COMMAND_WAIT_MS = 10_000;
 const MAX_SPEED = 1_000_000;
+const COMMAND = 'recording.command';
+// The number of the parameter with its options.
+const COMMAND_OPTIONS = 2;
 
 /** Registers the methods. */
 export function addRecordingMethods(registry: MethodRegistry, parts: RecordingMethodsParts): void {
-  for (const method of [...operatingMethods(parts), ...readingMethods(parts), ...commandMethods(parts)]) registry.add(method);
+  for (const method of [...operatingMethods(parts), ...readingMethods(parts), ...commandMethods(parts)])
+    registry.add(atNodes(method, parts.dispatcher, method.name === COMMAND ? COMMAND_OPTIONS : 0));
 }
 
 /** The methods that list, start and stop recordings. */
@@ -148,7 +154,7 @@ function commandMethods({ commands, date }: RecordingMethodsParts): readonly Met
   };
   return [
     {
-      name: 'recording.command',
+      name: COMMAND,
       access: 'call',
       help: "Sends a frame to a controller: recording.command('ham.spam:command', {type, payload, source?, timestamp?}, {waitMs?}) -> {command, frames, next, ended, state, reason}. payload is base64 or a string. It waits for the first frames of the answer, 10000 ms by default; get the others by recording.frames. Nobody else gets them. state is running, succeeded, failed or canceled.",
       signatures: [
@@ -158,7 +164,7 @@ function commandMethods({ commands, date }: RecordingMethodsParts): readonly Met
       invoke: async ([name, frame, ...rest], caller) => {
         if (typeof name !== 'string' || !isDict(frame))
           throw wrongParams("recording.command takes the name of a controller and a frame: {type: 'text/plain', payload: 'hello'}");
-        const { waitMs = COMMAND_WAIT_MS } = onlyMembers('recording.command', rest, ['waitMs']);
+        const { waitMs = COMMAND_WAIT_MS } = onlyMembers(COMMAND, rest, ['waitMs']);
         const wait = waitOf(waitMs);
         const { id } = commands.begin(name, sentFrame(frame, name, date), submitterOf(caller));
         return pageOf(id, caller, 0, DEFAULT_LIMIT, wait);

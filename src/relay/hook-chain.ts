@@ -6,7 +6,9 @@ import type { Message } from '../message/message.ts';
 import type { Hook, HookAbout, Hooks } from '../plugin-host/plugin-host.ts';
 import type { Sender } from '../satellites/satellites.ts';
 import { decodedBytes, heldBytes, shareDict } from '../values/values.ts';
+import type { Sending } from './addressing.ts';
 import { withContents } from './ingress.ts';
+import { route } from './route.ts';
 
 /** A message as the hooks leave it. */
 export interface Outcome {
@@ -19,10 +21,16 @@ export interface Outcome {
 /** Who submitted a message. */
 export type Submitter = HookAbout['from'];
 
+/** Where a message comes from and how it is sent. */
+export interface Journey {
+  readonly from: Submitter;
+  readonly sending: Sending;
+}
+
 /** What a {@link HookChain} needs. */
 export interface HookChainDependencies {
-  /** The names of the peers to which a message would be forwarded. */
-  readonly targets: (message: Message) => readonly string[];
+  /** The names of the peers and nodes to which a message would be forwarded. */
+  readonly targets: (message: Message, sending: Sending) => readonly string[];
   readonly limits: QueueLimits;
   readonly clock: Clock;
   readonly log: Log;
@@ -62,8 +70,8 @@ export class HookChain {
    * promise if neither a hook nor an earlier message has to be awaited. Throws, or rejects with, the RelayError or Fault by which a hook
    * refuses the message, or a RelayError UNAVAILABLE if too many wait.
    */
-  pass<T>(hooks: Hooks, message: Message, from: Submitter, proceed: (outcome: Outcome) => T): MaybePromise<T> {
-    const work = (): MaybePromise<T> => andThen(this.#outcome(hooks, message, from), proceed);
+  pass<T>(hooks: Hooks, message: Message, journey: Journey, proceed: (outcome: Outcome) => T): MaybePromise<T> {
+    const work = (): MaybePromise<T> => andThen(this.#outcome(hooks, message, journey), proceed);
     if (this.#isBusy) return this.#enqueue(message, work);
     // Also busy while `work` runs, so that a message that a hook sends comes after this one.
     this.#isBusy = true;
@@ -94,9 +102,10 @@ export class HookChain {
     cancelTimer();
   }
 
-  #outcome({ onAccept, onForward }: Hooks, message: Message, from: Submitter): MaybePromise<Outcome> {
-    const to = onForward.length === 0 ? [] : this.#dependencies.targets(message);
-    const delivered = (one: Message): MaybePromise<Message> => this.#run(onAccept, one, { where: 'delivery', from, to: [] });
+  #outcome({ onAccept, onForward }: Hooks, message: Message, { from, sending }: Journey): MaybePromise<Outcome> {
+    const to = onForward.length === 0 ? [] : this.#dependencies.targets(message, sending);
+    const delivered = (one: Message): MaybePromise<Message> =>
+      route(one).local ? this.#run(onAccept, one, { where: 'delivery', from, to: [] }) : one;
     if (from.kind !== 'peer') {
       const sent = this.#run(onForward, message, { where: 'origin', from, to });
       return andThen(sent, (onward) => andThen(delivered(onward), (here) => ({ here, onward })));

@@ -1,14 +1,16 @@
 /** Ingress: a dict that a caller or a satellite submits becomes a checked and stamped message. */
 import { randomBytes } from 'node:crypto';
-import { HOP_LIMIT } from '../message/message.ts';
+import { HOP_LIMIT, parseHostId } from '../message/message.ts';
 import { RelayError, clean, randomHex } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
 import type { Dict, Frozen, Sendable } from '../values/values.ts';
-import type { Identity, Message } from '../message/message.ts';
+import type { MeshArrival, NodeIndex } from '../mesh/mesh.ts';
+import type { Destination, Identity, Message } from '../message/message.ts';
 import { SET_BY_RELAYS, parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from '../rpc/rpc.ts';
-import { checkOrigin } from './origin-check.ts';
+import { decodeDict } from './dict-payload.ts';
+import { checkOrigin, checkSigned } from './origin-check.ts';
 import type { Ingress } from './origin-check.ts';
 import { claimIn, readStamp } from './stamp.ts';
 import type { Stamp } from './stamp.ts';
@@ -43,17 +45,24 @@ export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
  * The message of a dict that a caller submits, after the origin check. `sender` is the host_id of the submitter if that is a remote
  * satellite. Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED.
  */
-export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter, sender?: string): Message {
+export function messageFromCaller(
+  dict: Dict,
+  caller: Caller,
+  self: Identity,
+  mint: Minter,
+  sender?: string,
+  destination: Destination = 'all',
+): Message {
   requireData(dict);
   const ingress = sender === undefined ? ingressOf(dict, caller) : clientIngress(caller);
   const origin = checkOrigin(dict.host_id ?? sender, ingress, self.hostId, mint.clientRandom);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   const clientAddress = [caller.address, caller.port] as const;
-  const { id, hopsLeft, ageMs, via, claim } = stampedBy(ingress, dict, mint);
+  const { id, hopsLeft, ageMs, via, claim, generation } = stampedBy(ingress, dict, mint);
   const payload = sourceOf(dict, caller);
   return {
     id,
-    destination: 'all',
+    destination,
     hopsLeft,
     ageMs,
     via,
@@ -65,6 +74,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
     verdict: origin.verdict,
     attestation: origin.attestation,
     claim,
+    generation,
   };
 }
 
@@ -84,14 +94,20 @@ export function writtenHere(dict: Sendable): Written {
  * The message of a dict that a local satellite sends; this relay sets its `host_id` and `co2`. Throws a RelayError if no receiver could
  * read it, or if it has no `data`.
  */
-export function messageFromSatellite({ source, isOwnWriting }: Written, self: Identity, mint: Minter): Message {
+export function messageFromSatellite(
+  { source, isOwnWriting }: Written,
+  self: Identity,
+  mint: Minter,
+  destination: Destination = 'all',
+  generation = 0,
+): Message {
   const clientAddress = [self.address, self.port] as const;
   // Parsed now, so that the sender learns about a dict that no receiver could read.
   const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
   requireData(dict);
   return {
     id: mint.messageId(),
-    destination: 'all',
+    destination,
     hopsLeft: HOP_LIMIT,
     ageMs: 0,
     via: [],
@@ -102,7 +118,65 @@ export function messageFromSatellite({ source, isOwnWriting }: Written, self: Id
     frozen: viewOf(source, dict, self.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: 'local',
+    generation,
   };
+}
+
+/** What is known of a dict that arrived over the mesh. */
+export interface FromNode {
+  readonly arrival: MeshArrival;
+  /** Id of this node. */
+  readonly self: string;
+  readonly index: Pick<NodeIndex, 'ownerOf' | 'hostIdOf'>;
+  readonly mint: Minter;
+  readonly maxDictBytes: number;
+}
+
+/**
+ * The message of a dict that arrived over the mesh, whose origin has signed it. Throws RelayErrors INVALID_PARAMS, LIMIT and
+ * ORIGIN_REFUSED.
+ */
+export function messageFromNode({ arrival, self, index, mint, maxDictBytes }: FromNode): {
+  readonly message: Message;
+  readonly dict: Dict;
+} {
+  const { head, via: nodes, isRedelivered } = arrival;
+  const { id, hopsLeft, ageMs, via, attestation, claim, source } = decodeDict(arrival.payload);
+  const by = via.at(-1) ?? '';
+  const isOwn = head.origin === self;
+  const { ownerOf } = index;
+  if ((ownerOf.call(index, by) ?? head.origin) !== head.origin)
+    throw new RelayError(
+      'ORIGIN_REFUSED',
+      `host_id '${clean(by, 130)}', by which it entered the mesh, belongs to another node than ${head.origin}`,
+    );
+  const origin = checkSigned({ node: head.origin, hostId: head.hostId, attestation }, (hostId) => ownerOf.call(index, hostId));
+  if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
+  if (source.length > maxDictBytes)
+    throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed here (maxBodyBytes)`);
+  const dict = parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
+  requireData(dict);
+  const crossed = [...via, ...nodes.slice(1).flatMap((node) => index.hostIdOf(node) ?? [])];
+  const last = parseHostId(crossed.at(-1) ?? by);
+  const clientAddress = [last?.address ?? '', last?.port ?? 0] as const;
+  const message: Message = {
+    id,
+    destination: head.target === undefined ? 'all' : 'here',
+    hopsLeft: isOwn ? hopsLeft : Math.max(0, hopsLeft - Math.max(1, nodes.length)),
+    ageMs: ageMs + arrival.ageMs,
+    via: isOwn ? via.slice(0, -1) : crossed,
+    hostId: origin.hostId,
+    clientAddress,
+    payload: source,
+    frozen: viewOf(source, dict, origin.hostId, clientAddress),
+    arrivedAt: mint.now(),
+    verdict: isOwn && head.hostId === by ? 'local' : origin.verdict,
+    attestation: origin.attestation,
+    claim,
+    generation: head.generation,
+    isRedelivered,
+  };
+  return { message, dict };
 }
 
 /** A message that was stored, with the view of its dict. Throws a RelayError if no dict can be read from the payload. */
@@ -142,10 +216,15 @@ export function clientIngress({ address, isDirect }: Caller): Ingress {
   return { kind: 'client', address, isDirect };
 }
 
-function stampedBy(ingress: Ingress, { co2 }: Dict, mint: Minter): Pick<Message, 'id' | 'hopsLeft' | 'ageMs' | 'via' | 'claim'> {
-  if (ingress.kind === 'client') return { id: mint.messageId(), hopsLeft: HOP_LIMIT, ageMs: 0, via: [], claim: claimIn(co2) };
-  const { id, hops, age, by, via, claim }: Stamp = ingress.stamp;
-  return { id, hopsLeft: hops, ageMs: age, via: [...via, by], claim };
+function stampedBy(
+  ingress: Ingress,
+  { co2 }: Dict,
+  mint: Minter,
+): Pick<Message, 'id' | 'hopsLeft' | 'ageMs' | 'via' | 'claim' | 'generation'> {
+  if (ingress.kind === 'client')
+    return { id: mint.messageId(), hopsLeft: HOP_LIMIT, ageMs: 0, via: [], claim: claimIn(co2), generation: 0 };
+  const { id, hops, age, by, via, claim, generation }: Stamp = ingress.stamp;
+  return { id, hopsLeft: hops, ageMs: age, via: [...via, by], claim, generation };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The events of single messages. They are transient: they only reach current subscribers. */
 import type { ErrorCode } from '../core/core.ts';
 import type { Message } from '../message/message.ts';
+import type { DictOutcome } from './mesh-dicts.ts';
 
 /** What the router reports about one message. */
 export type MessageEvent =
@@ -27,7 +28,16 @@ export type MessageEvent =
       readonly caller: string;
       readonly code: ErrorCode;
       readonly reason: string;
-    };
+    }
+  | ({
+      /** What became of a message that a satellite of this relay sent to other nodes. */
+      readonly type: 'message.outcome';
+    } & DictOutcome);
 
 /** Their types, for the event stream. */
-export const MESSAGE_EVENTS = ['message.routed', 'message.duplicate', 'message.refused'] as const satisfies readonly MessageEvent['type'][];
+export const MESSAGE_EVENTS = [
+  'message.routed',
+  'message.duplicate',
+  'message.refused',
+  'message.outcome',
+] as const satisfies readonly MessageEvent['type'][];

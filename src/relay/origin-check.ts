@@ -10,6 +10,15 @@ export type Ingress =
   /** `hostIds`: those of the node that proved to be the sender; undefined for a peer that is known by its address. */
   | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp; readonly hostIds?: readonly string[] | undefined };
 
+/** A dict that a node of the mesh signed. */
+export interface SignedDict {
+  /** The node. */
+  readonly node: string;
+  /** The host_id of the dict. */
+  readonly hostId: string;
+  readonly attestation: Attestation | undefined;
+}
+
 export type OriginVerdict =
   | { readonly accepted: true; readonly hostId: string; readonly verdict: Verdict; readonly attestation?: Attestation | undefined }
   | { readonly accepted: false; readonly reason: string };
@@ -65,6 +74,23 @@ function checkPeer(claimed: string | undefined, { address, stamp, hostIds }: Ing
   }
   const verdict: Verdict = attested ? 'attested' : 'vouched';
   return { accepted: true, hostId: formatHostId(host), verdict, attestation: attested ? stamp.attestation : undefined };
+}
+
+/**
+ * Checks the host_id of a dict that a node of the mesh signed. `ownerOf` names the node to which a host_id belongs, if that is known: no
+ * other node may send in its name.
+ */
+export function checkSigned({ node, hostId, attestation }: SignedDict, ownerOf: (hostId: string) => string | undefined): OriginVerdict {
+  const host = parseHostId(hostId);
+  if (!host) return refused(notHostId(hostId));
+  const owner = ownerOf(hostId);
+  if (owner === node) return { accepted: true, hostId, verdict: 'signed' };
+  if (owner !== undefined) return refused(`host_id '${clean(hostId, 130)}' belongs to node ${owner}, but node ${node} signed the dict`);
+  const attested = attests(attestation, host.address);
+  // Every machine has a loopback address, so one from another machine says nothing unless a relay attests it.
+  if (isLoopback(host.address) && !attested)
+    return refused(`host_id '${clean(hostId, 130)}' is a loopback address of another machine, and no relay attests it`);
+  return { accepted: true, hostId: formatHostId(host), verdict: attested ? 'attested' : 'vouched', attestation };
 }
 
 function attests(attestation: Attestation | undefined, address: string): boolean {

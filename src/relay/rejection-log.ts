@@ -3,6 +3,7 @@ import { describeCaller } from '../access/access.ts';
 import { RateLimitedLog, RelayError, clean } from '../core/core.ts';
 import type { Clock, ErrorCode, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
+import { MAX_GENERATION } from '../mesh-core/mesh-core.ts';
 import { hostPort, parseHostId } from '../message/message.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
@@ -41,9 +42,23 @@ export class RejectionLog {
     try {
       return work();
     } catch (error) {
-      if (RelayError.is(error)) this.#record(what, caller, error);
+      if (RelayError.is(error)) this.#record(what, describeCaller(caller), error);
       throw error;
     }
+  }
+
+  /** Records a dict that a node of the mesh sent and that is refused. */
+  ofNode(node: string, refusal: RelayError): void {
+    this.#record('a dict', `node ${node}`, refusal);
+  }
+
+  /** Records that a satellite answers what was sent in answer to it, again and again. Returns the error for it. */
+  loop(satellite: string): RelayError {
+    const text = `${MAX_GENERATION} messages in a row were sent in answer to one another, so this one is not sent: do satellites answer each other's answers?`;
+    const error = new RelayError('LIMIT', text);
+    this.#record('a dict', satellite, error);
+    this.#warnings.warn(`refused a dict of ${clean(satellite)}: ${text}`);
+    return error;
   }
 
   wrongToken(caller: Caller): void {
@@ -71,13 +86,12 @@ export class RejectionLog {
   }
 
   /** Logs every refusal at debug, with the id that the dict claims, and forged origins as a warning, once a second at most. */
-  #record(what: string, caller: Caller, { code, message: reason }: RelayError): void {
+  #record(what: string, caller: string, { code, message: reason }: RelayError): void {
     this.#byCode.set(code, (this.#byCode.get(code) ?? 0) + 1);
-    if (this.#events.isWatched('message.refused'))
-      this.#events.emit({ type: 'message.refused', what, caller: describeCaller(caller), code, reason });
-    this.#log.debug(`refused ${what} from ${describeCaller(caller)}: ${reason}`);
+    if (this.#events.isWatched('message.refused')) this.#events.emit({ type: 'message.refused', what, caller, code, reason });
+    this.#log.debug(`refused ${what} from ${caller}: ${reason}`);
     if (code !== 'ORIGIN_REFUSED') return;
     this.#count.originRefused++;
-    this.#warnings.warn(`refused a dict from ${describeCaller(caller)}: ${reason}`);
+    this.#warnings.warn(`refused a dict from ${caller}: ${reason}`);
   }
 }

@@ -51,7 +51,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
   const { events, logs, properties, clock, reload, capabilities } = dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
-  addSatelliteMethods(registry, { satellites, router, rejections });
+  addSatelliteMethods(registry, { satellites, router, rejections, generationOf: (plugin) => pluginHost.generationOf(plugin) });
   addStatus(registry, {
     properties,
     counters: () => relayStatus({ router, rejections, dispatcher }),

@@ -11,7 +11,11 @@ export interface Route {
   readonly peers: boolean;
 }
 
-const ROUTES: Readonly<Record<Destination, Route>> = { all: { local: true, remote: true, peers: true } };
+const ROUTES: Readonly<Record<Destination, Route>> = {
+  all: { local: true, remote: true, peers: true },
+  here: { local: true, remote: true, peers: false },
+  away: { local: false, remote: false, peers: false },
+};
 
 /** The route of a message with this destination. */
 export function route({ destination }: Pick<Message, 'destination'>): Route {

@@ -1,14 +1,22 @@
-/** Routes every dict: `accept` takes those of callers, `send` those of local satellites, and both end in `#deliver`. */
-import { Accepted, RelayError, andThen, isPromise, resultOf } from '../core/core.ts';
-import type { Clock, Log, MaybePromise, QueueLimits } from '../core/core.ts';
+/**
+ * Routes every dict: `accept` takes those of callers, `send` those of local satellites, `#arrived` those of other nodes of the mesh, and
+ * all of them end in `#deliver`.
+ */
+import { Accepted, Fault, RelayError, andThen, isPromise, reasonOf, resultOf } from '../core/core.ts';
+import type { Clock, ErrorCode, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
-import type { Mesh } from '../mesh/mesh.ts';
+import type { Mesh, MeshArrival, MeshPort } from '../mesh/mesh.ts';
+import { MAX_GENERATION } from '../mesh-core/mesh-core.ts';
+import type { ProcessingOutcome } from '../mesh-core/mesh-core.ts';
 import type { Identity, Message } from '../message/message.ts';
 import type { Hooks, PluginHost, SendOptions } from '../plugin-host/plugin-host.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
-import { isDict } from '../values/values.ts';
-import type { Dict, Sendable, Value } from '../values/values.ts';
+import type { Dict, Sendable } from '../values/values.ts';
+import { TO_ALL, sendingOf, wantedIn } from './addressing.ts';
+import type { Sending, Wanted } from './addressing.ts';
+import { Arrivals } from './arrivals.ts';
+import { DICT } from './dict-payload.ts';
 import { Duplicates } from './duplicates.ts';
 import type { DuplicateEntry } from './duplicates.ts';
 import { HookChain, submitterOf } from './hook-chain.ts';
@@ -24,6 +32,7 @@ import {
   writtenHere,
 } from './ingress.ts';
 import type { Minter, Written } from './ingress.ts';
+import { MeshDicts, describeTarget } from './mesh-dicts.ts';
 import type { MessageEvent } from './message-events.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { RejectionLog } from './rejection-log.ts';
@@ -33,9 +42,19 @@ import { hasPassed } from './stamp.ts';
 /** The satellite that sent the message, and so does not receive it: a local one by name, a remote one by id. */
 interface Sender {
   readonly local?: string | undefined;
+  /** Who learns what becomes of it: a satellite of the local one. */
+  readonly satellite?: string | undefined;
   readonly remote?: string | undefined;
-  /** False: the message is not stored, even if a durable satellite receives it. */
-  readonly isDurable: boolean;
+}
+
+/** A satellite of this relay that sends. */
+export interface LocalSender {
+  /** Whose inbox does not get the message: a satellite of this process, or a program. */
+  readonly plugin: string;
+  /** Who learns what becomes of it: the same, or one of the satellites of a program. */
+  readonly satellite: string;
+  /** How many messages in a row, this one included, were sent in answer to one another; 0 if it answers none. */
+  readonly generation: number;
 }
 
 /** A message for the hooks, and the entry that is removed if they refuse it. */
@@ -43,13 +62,16 @@ interface Hookable {
   readonly message: Message;
   readonly entry: DuplicateEntry;
   readonly from: Submitter;
+  readonly sending: Sending;
 }
 
 /** What the router needs. */
 export interface RouterDependencies {
-  readonly pluginHost: Pick<PluginHost, 'deliver' | 'keep'>;
+  readonly pluginHost: Pick<PluginHost, 'deliver' | 'keep' | 'reportDelivery'>;
   readonly satellites: Pick<Satellites, 'deliver' | 'byEndpoint'>;
   readonly mesh: Pick<Mesh, 'forward' | 'noteHop' | 'targets'>;
+  /** The other nodes of the mesh. Undefined: there is no mesh. */
+  readonly meshPort?: MeshPort | undefined;
   /** The hooks of relay plugins, once these have started; undefined if there are none. */
   readonly relayPlugins: { readonly hooks: Hooks | undefined };
   /** How many messages may wait for hooks. */
@@ -70,17 +92,39 @@ export class Router {
   readonly #duplicates: Duplicates;
   readonly #hookChain: HookChain;
   readonly #mint: Minter;
+  readonly #meshDicts: MeshDicts | undefined;
+  readonly #arrivals: Arrivals;
   /** The newest message that is being stored; those before it are stored by then. */
   #storing: Promise<string> | undefined;
   readonly #count = { accepted: 0, sent: 0, duplicates: 0, refusedByHooks: 0 };
 
   constructor(dependencies: RouterDependencies) {
-    const { log, clock, mesh, hookLimits } = dependencies;
+    const { log, clock, hookLimits, self, meshPort, maxDictBytes } = dependencies;
     this.#dependencies = dependencies;
     this.#log = log;
     this.#mint = makeMinter(clock);
     this.#duplicates = new Duplicates(this.#mint.idPrefix);
-    this.#hookChain = new HookChain({ log, clock, limits: hookLimits, targets: (message) => mesh.targets(message) });
+    this.#hookChain = new HookChain({ log, clock, limits: hookLimits, targets: (message, sending) => this.#targets(message, sending) });
+    this.#arrivals = new Arrivals(clock, log, (arrival) => this.#arrived(arrival));
+    if (!meshPort) return;
+    this.#meshDicts = new MeshDicts({
+      ...{ port: meshPort, self, clock, log, mint: this.#mint, maxDictBytes },
+      onOutcome: ({ satellite, ...report }) => {
+        dependencies.events.emit({ type: 'message.outcome', satellite, ...report });
+        dependencies.pluginHost.reportDelivery(satellite, report);
+      },
+    });
+    meshPort.receive(DICT, (arrival) => this.#arrivals.take(arrival));
+  }
+
+  /** Receives dicts of other nodes from now on; those that have arrived waited. Called when all satellites are ready. */
+  open(): void {
+    this.#arrivals.open();
+  }
+
+  /** Receives no more dicts of other nodes: what arrives from now on is delivered after the next start. */
+  close(): void {
+    this.#arrivals.close();
   }
 
   get counters(): Readonly<
@@ -110,34 +154,35 @@ export class Router {
     const isEcho = hasPassed(dict.co2, hostId) || this.#duplicates.isEcho(dict);
     // A dict of ours that a satellite sends back is a copy, not a forgery of our host_id.
     if (isEcho && dict.host_id === hostId) return this.#duplicate(claimedId(dict), claimedId(dict));
-    const message = this.#checked(dict, caller, sender);
+    const { message, sending } = this.#checked(dict, caller, sender);
     // A dict of ours that comes back is a copy too, even if its id was forgotten at a restart.
     const entry = isEcho || message.hostId === hostId ? undefined : this.#duplicates.note(message, dict);
     if (!entry) return this.#duplicate(message.id, describeMessage(message));
     const lastHop = message.via.at(-1);
     if (lastHop !== undefined) mesh.noteHop(lastHop);
     else if (dict.co2 !== undefined && sender === undefined) this.#dependencies.rejections.unlistedRelay(dict.co2, caller, satellites);
-    return this.#throughHooks({ message, entry, from: submitterOf(message, sender) }, (outcome) => {
-      const stored = this.#storeAndDeliver(outcome, { remote: sender?.id, isDurable: wantsDurable(dict.co2) });
-      return andThen(stored, (id) => {
-        this.#count.accepted++;
-        if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
-        return id;
-      });
-    });
+    return this.#throughHooks({ message, entry, from: submitterOf(message, sender), sending }, (outcome) =>
+      andThen(this.#storeAndDeliver(outcome, { remote: sender?.id }, sending), (id) => this.#accepted(id, message)),
+    );
+  }
+
+  #accepted(id: string, message: Message): string {
+    this.#count.accepted++;
+    if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
+    return id;
   }
 
   /**
-   * Sends a dict of the local satellite of this name to all others and to the peers; resolves to its id, once it is stored if a durable
-   * satellite receives it and `durable` is not false.
+   * Sends a dict of the local satellite of this name to all others, to the peers and to the nodes of the mesh, or to those that `to` names;
+   * resolves to its id, once it is stored if a durable satellite or another node receives it and `durable` is not false.
    */
-  send(satellite: string, dict: Sendable, { durable = true }: SendOptions = {}): Promise<string> {
-    return this.#send({ local: satellite, isDurable: durable }, () => writtenHere(dict));
+  send(satellite: string, dict: Sendable, options: SendOptions = {}, generation = 0): Promise<string> {
+    return this.#send({ plugin: satellite, satellite, generation }, options, () => writtenHere(dict));
   }
 
-  /** Sends a dict that a program of this name submitted, with the XML that it wrote. */
-  sendAsWritten(satellite: string, dict: Dict, caller: Caller, { durable = true }: SendOptions = {}): Promise<string> {
-    return this.#send({ local: satellite, isDurable: durable }, () => ({ source: sourceOf(dict, caller), isOwnWriting: false }));
+  /** Sends a dict that a program submitted, with the XML that it wrote. */
+  sendAsWritten(sender: LocalSender, dict: Dict, caller: Caller, options: Wanted = {}): Promise<string> {
+    return this.#send(sender, options, () => ({ source: sourceOf(dict, caller), isOwnWriting: false }));
   }
 
   /** The message that remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
@@ -156,32 +201,82 @@ export class Router {
     });
   }
 
-  #checked(dict: Dict, caller: Caller, sender?: RemoteSender): Message {
+  #checked(dict: Dict, caller: Caller, sender?: RemoteSender): { readonly message: Message; readonly sending: Sending } {
     const { rejections, self } = this.#dependencies;
-    return rejections.recording(caller, claimedId(dict), () => messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId));
+    return rejections.recording(caller, claimedId(dict), () => {
+      const sending = this.#sendingOf(dict, caller, sender);
+      return { message: messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId, sending.destination), sending };
+    });
   }
 
-  #send(sender: Sender & { readonly local: string }, write: () => Written): Promise<string> {
+  /** How a dict of a caller is sent: as its `co2` says, which in a dict of a peer is a stamp. */
+  #sendingOf({ co2 }: Dict, caller: Caller, sender: RemoteSender | undefined): Sending {
+    if (co2 === undefined) return TO_ALL;
+    const { durable, ...wanted } = wantedIn(co2);
+    return sendingOf(sender === undefined && caller.isPeer ? { durable } : { durable, ...wanted }, this.#meshDicts);
+  }
+
+  #send({ plugin, satellite, generation }: LocalSender, options: Wanted, write: () => Written): Promise<string> {
     return Promise.resolve().then(() => {
+      if (generation > MAX_GENERATION) throw this.#dependencies.rejections.loop(satellite);
+      const sending = sendingOf(options, this.#meshDicts);
       const written = write();
       this.#requireSize(written.source);
-      const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint);
+      const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint, sending.destination, generation);
       const entry = this.#duplicates.noteSent(message);
-      const accepted = this.#throughHooks({ message, entry, from: { kind: 'satellite', name: sender.local } }, (outcome) => {
-        const stored = this.#storeAndDeliver(outcome, sender);
-        return andThen(stored, (id) => {
+      const from = { kind: 'satellite', name: satellite } as const;
+      const accepted = this.#throughHooks({ message, entry, from, sending }, (outcome) =>
+        andThen(this.#storeAndDeliver(outcome, { local: plugin, satellite }, sending), (id) => {
           this.#count.sent++;
-          if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${sender.local}`);
+          if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
           return id;
-        });
-      });
+        }),
+      );
       return andThen(accepted, resultOf<string>);
     });
   }
 
+  /**
+   * Takes a dict that arrived over the mesh. Throws, or rejects with, a RelayError UNAVAILABLE or STATE_DIRECTORY if it cannot be taken
+   * now.
+   */
+  #arrived(arrival: MeshArrival): MaybePromise<ProcessingOutcome> {
+    const { rejections } = this.#dependencies;
+    const { head } = arrival;
+    if (!this.#meshDicts) return REJECTED;
+    let read: ReturnType<MeshDicts['messageOf']>;
+    try {
+      read = this.#meshDicts.messageOf(arrival);
+    } catch (error) {
+      return refusalOf(error, (refusal) => {
+        rejections.ofNode(head.origin, refusal);
+      });
+    }
+    const { message, dict } = read;
+    // The mesh brings each dict once; one of this node's own is known since it was sent.
+    const isOwn = head.origin === this.#meshDicts.self;
+    const entry = isOwn ? this.#duplicates.noteSent(message) : this.#duplicates.note(message, dict);
+    if (!entry) return andThen(resultOf(this.#duplicate(message.id, describeMessage(message))), () => DONE);
+    const sending: Sending = { destination: message.destination, targets: [], isDurable: head.isDurable };
+    const from = { kind: 'peer', name: message.via.at(-1) ?? message.hostId } as const;
+    const failed = (error: unknown): ProcessingOutcome => {
+      if (RelayError.is(error) && PASSING.has(error.code)) throw error;
+      return refusalOf(error, () => undefined);
+    };
+    try {
+      const taken = this.#throughHooks({ message, entry, from, sending }, (outcome) =>
+        andThen(this.#storeAndDeliver(outcome, {}, sending), (id) => this.#accepted(id, message)),
+      );
+      const result = andThen(taken, resultOf<string>);
+      return isPromise(result) ? result.then(() => DONE, failed) : DONE;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
   /** Runs the hooks, then `proceed`. A dict that the hooks refuse is forgotten, so that its sender may submit it again. */
   #throughHooks(
-    { message, entry, from }: Hookable,
+    { message, entry, from, sending }: Hookable,
     proceed: (outcome: Outcome) => MaybePromise<string>,
   ): MaybePromise<string | Accepted<string>> {
     const { hooks } = this.#dependencies.relayPlugins;
@@ -215,7 +310,7 @@ export class Router {
     };
     let result: MaybePromise<ReturnType<typeof passed>>;
     try {
-      result = this.#hookChain.pass(hooks, message, from, passed);
+      result = this.#hookChain.pass(hooks, message, { from, sending }, passed);
     } catch (error) {
       return refuse(error);
     }
@@ -223,11 +318,11 @@ export class Router {
   }
 
   /** Stores a message if a durable satellite receives it, then delivers it. Returns its id. Throws a RelayError if it may not be stored. */
-  #storeAndDeliver(outcome: Outcome, sender: Sender): MaybePromise<string> {
+  #storeAndDeliver(outcome: Outcome, sender: Sender, sending: Sending): MaybePromise<string> {
     const { here } = outcome;
-    const stored = sender.isDurable && route(here).local ? this.#dependencies.pluginHost.keep(here, sender.local) : undefined;
-    if (stored === undefined) return this.#deliver(outcome, sender, false);
-    const id = stored.then(() => this.#deliver(outcome, sender, true));
+    const stored = sending.isDurable && route(here).local ? this.#dependencies.pluginHost.keep(here, sender.local) : undefined;
+    const id = stored ? stored.then(() => this.#deliver(outcome, sender, sending, true)) : this.#deliver(outcome, sender, sending, false);
+    if (!isPromise(id)) return id;
     const end = (): void => {
       if (this.#storing === id) this.#storing = undefined;
     };
@@ -237,16 +332,32 @@ export class Router {
   }
 
   /**
-   * Passes a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id.
+   * Passes a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers, the mesh. Returns
+   * its id, or a promise of it if it has to be stored for other nodes.
    */
-  #deliver({ here, onward }: Outcome, sender: Sender, isStored: boolean): string {
+  #deliver({ here, onward }: Outcome, sender: Sender, sending: Sending, isStored: boolean): MaybePromise<string> {
     const { pluginHost, satellites, mesh, events } = this.#dependencies;
     const { local, remote, peers } = route(here);
+    const targets = onward && this.#meshDicts ? this.#meshDicts.targetsOf(onward, sending) : [];
+    if (onward && targets.length > 0) this.#meshDicts?.requireSize(onward);
     const recipients = local ? pluginHost.deliver(here, sender.local, isStored) : 0;
     if (remote && satellites.deliver(here, sender.remote) > 0) this.#duplicates.notified(here);
     if (peers && onward) mesh.forward(onward);
     if (events.isWatched('message.routed')) events.emit({ type: 'message.routed', message: here, sender: sender.local, recipients });
+    if (!onward || targets.length === 0) return here.id;
+    const submitted = this.#meshDicts?.submit(onward, targets, sending, sender.satellite);
+    if (sending.isDurable || sending.destination === 'away') return submitted?.then(() => here.id) ?? here.id;
+    submitted?.catch((error: unknown) => {
+      this.#log.debug(`${describeMessage(onward)} is not sent to other nodes: ${reasonOf(error)}`);
+    });
     return here.id;
+  }
+
+  /** Where a message goes besides to the satellites of this relay, for hooks. */
+  #targets(message: Message, sending: Sending): readonly string[] {
+    const peers = route(message).peers ? this.#dependencies.mesh.targets(message) : [];
+    const nodes = this.#meshDicts?.targetsOf(message, sending) ?? [];
+    return nodes.length === 0 ? peers : [...peers, ...nodes.map(describeTarget)];
   }
 
   #duplicate(id: string, description: string): string | Accepted<string> {
@@ -265,7 +376,14 @@ export class Router {
   }
 }
 
-/** False if the sender of a dict says in its stamp that it need not be stored: `co2: { durable: false }`. */
-function wantsDurable(co2: Value | undefined): boolean {
-  return !isDict(co2) || co2.durable !== false;
+const DONE: ProcessingOutcome = { type: 'done' };
+const REJECTED: ProcessingOutcome = { type: 'rejected', reason: 'the relay receives no dicts from other nodes' };
+// What makes a dict of another node wait instead of being rejected: too much is stored or waits, or nothing can be stored.
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'STATE_DIRECTORY']);
+
+/** The outcome of an arrival that is refused with an expected error. Throws others. */
+function refusalOf(error: unknown, record: (refusal: RelayError) => void): ProcessingOutcome {
+  if (RelayError.is(error)) record(error);
+  else if (!Fault.is(error)) throw error;
+  return { type: 'rejected', reason: error.message };
 }

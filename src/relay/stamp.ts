@@ -1,11 +1,12 @@
 /** Reads and checks the stamp on the wire: the member `co2` of a dict between relays. */
 import { HOP_LIMIT } from '../message/message.ts';
 import { RelayError } from '../core/core.ts';
+import { MAX_GENERATION } from '../mesh-core/mesh-core.ts';
 import { isDict } from '../values/values.ts';
 import type { Attestation } from '../message/message.ts';
 import type { Value } from '../values/values.ts';
 
-/** `{id, hops, age, by, via, att?, claim?}` from a peer. */
+/** `{id, hops, age, by, via, att?, claim?, gen?}` from a peer. */
 export interface Stamp {
   readonly id: string;
   /** Forwards still allowed. */
@@ -19,6 +20,8 @@ export interface Stamp {
   readonly attestation?: Attestation | undefined;
   /** The id in the stamp of a relay that the first trusted relay did not trust. */
   readonly claim?: string | undefined;
+  /** How many messages in a row were sent in answer to one another, up to this one. */
+  readonly generation?: number | undefined;
 }
 
 // Our ids have 30 characters; those of other programs may be longer.
@@ -29,12 +32,16 @@ const MAX_AGE_MS = 7 * 86_400_000;
 /** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the invalid member. */
 export function readStamp(co2: Value): Stamp {
   if (!isDict(co2)) throw wrong('co2', 'a struct');
-  const { id, hops, age, by, via, att, claim } = co2;
-  if (!isId(id)) throw wrong('co2.id', 'a string of 1 to 128 visible ASCII characters');
+  const { id, hops, age, by, via, att, claim, gen = 0 } = co2;
+  if (!isMessageId(id)) throw wrong('co2.id', 'a string of 1 to 128 visible ASCII characters');
   if (!isCount(hops, HOP_LIMIT)) throw wrong('co2.hops', `an integer from 0 to ${HOP_LIMIT}`);
   if (!isCount(age, MAX_AGE_MS)) throw wrong('co2.age', 'ms, at most a week');
   if (typeof by !== 'string') throw wrong('co2.by', 'a host_id');
-  return { id, hops, age, by, via: readVia(via), attestation: readAttestation(att), claim: isId(claim) ? claim : undefined };
+  if (!isCount(gen, MAX_GENERATION)) throw wrong('co2.gen', `an integer from 0 to ${MAX_GENERATION}`);
+  return {
+    ...{ id, hops, age, by, via: readVia(via), attestation: readAttestation(att) },
+    ...{ claim: isMessageId(claim) ? claim : undefined, generation: gen },
+  };
 }
 
 /**
@@ -43,8 +50,8 @@ export function readStamp(co2: Value): Stamp {
  */
 export function claimIn(co2: Value | undefined): string | undefined {
   if (!isDict(co2)) return undefined;
-  if (isId(co2.claim)) return co2.claim;
-  return isId(co2.id) ? co2.id : undefined;
+  if (isMessageId(co2.claim)) return co2.claim;
+  return isMessageId(co2.id) ? co2.id : undefined;
 }
 
 /** True if the stamp, trusted or not, says that the relay `hostId` has already had this dict, so that it is circulating. */
@@ -53,7 +60,8 @@ export function hasPassed(co2: Value | undefined, hostId: string): boolean {
   return co2.by === hostId || (Array.isArray(co2.via) && co2.via.slice(0, HOP_LIMIT).includes(hostId));
 }
 
-function isId(value: Value | undefined): value is string {
+/** True for what may be the id of a message. */
+export function isMessageId(value: Value | undefined): value is string {
   return typeof value === 'string' && ID.test(value);
 }
 

@@ -1,20 +1,8 @@
 /** Runs calls: rate limit, lookup, access, method. Clients, satellites and programs all come through here. */
-import { Access, RateLimits } from '../access/access.ts';
+import { Access, RateLimits, describeCaller } from '../access/access.ts';
 import type { AccessOptions, Principal } from '../access/access.ts';
-import {
-  Accepted,
-  Fault,
-  RelayError,
-  andThen,
-  clean,
-  errorId,
-  faultFor,
-  isPromise,
-  reasonOf,
-  resultOf,
-  withTimeout,
-} from '../core/core.ts';
-import type { Clock, ErrorCode, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
+import { Accepted, Fault, RelayError, andThen, errorId, faultFor, isPromise, reasonOf, resultOf, withTimeout } from '../core/core.ts';
+import type { AccessClass, Clock, ErrorCode, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
 import { Double, isDict, numberOfType } from '../values/values.ts';
@@ -23,7 +11,7 @@ import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { CallTimes } from './call-durations.ts';
 import type { CallDurations } from './call-durations.ts';
-import { pluginCaller, programCaller } from './caller.ts';
+import { callerOf, pluginCaller, programCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { addIntrospection } from './introspection.ts';
 import { MethodRegistry } from './method-registry.ts';
@@ -73,12 +61,35 @@ export interface CallStatus {
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
 }
 
+/** A call to another node of the mesh, or to this one under its own name. */
+export interface CallToNode {
+  /** Its id or nick. */
+  readonly node: string;
+  readonly method: string;
+  /** With the types that their numbers have. */
+  readonly params: readonly Sendable[];
+  readonly timeoutMs?: number | undefined;
+  /** See {@link SatelliteCall}. */
+  readonly plainNumbers?: boolean | undefined;
+}
+
+/** The same with what the other node has to know of whom this relay calls for. */
+export interface CallForCaller extends CallToNode {
+  /** For its log. */
+  readonly as: string;
+  readonly rights: readonly AccessClass[];
+  /** Aborted when the caller is gone. */
+  readonly signal: AbortSignal | undefined;
+}
+
 export interface DispatcherDependencies {
   readonly options: DispatcherOptions;
   readonly log: Log;
   readonly clock: Clock;
   /** The identity of this relay. Throws a RelayError UNAVAILABLE before it listens. */
   readonly self: () => Identity;
+  /** Calls a method of another node. Rejects with a RelayError NOT_FOUND, or as that method. */
+  readonly callNode: (call: CallForCaller) => Promise<Sendable>;
   readonly peers: PeerAddresses;
   /** Logs the failure of a method under its plugin. Returns the reason, with the place in the plugin's code. */
   readonly reportFailure: (failure: MethodFailure) => string;
@@ -168,7 +179,10 @@ export class Dispatcher {
   }
 
   /** Throws a RelayError FORBIDDEN if the caller may not call the method. */
-  #checkAccess(caller: Principal, name: string, { access, isForAll }: Method): void {
+  #checkAccess(caller: Principal, name: string, { access, isForAll, isOfConnection }: Method): void {
+    const { role } = caller;
+    if (role.kind === 'peer' && role.node && (isOfConnection === true || isForAll === true))
+      throw new RelayError('FORBIDDEN', `${name} cannot be called through the mesh, only at the relay itself`);
     if (isForAll !== true) this.#access.check(caller, name, access);
   }
 
@@ -261,10 +275,40 @@ export class Dispatcher {
   /** A call by the satellite of this name. */
   async callAs(satellite: string, name: string, params: readonly Value[], options: SatelliteCall, exactOf: ExactOf): Promise<Sendable> {
     const { node, plainNumbers } = options;
-    if (node !== undefined)
-      throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
+    if (node !== undefined) {
+      const exact = (exactOf(params) as readonly Sendable[] | undefined) ?? params;
+      return this.callNode(
+        { node, method: name, params: exact, plainNumbers },
+        pluginCaller(satellite, this.#dependencies.self(), exactOf),
+      );
+    }
     const exact = plainNumbers ? this.#typed(name, params, exactOf) : exactOf;
     return this.call(name, params, pluginCaller(satellite, this.#dependencies.self(), exact));
+  }
+
+  /**
+   * Calls a method of another node for a caller, with no more rights than the caller has here. Rejects with a RelayError FORBIDDEN or
+   * NOT_FOUND, or as that method.
+   */
+  async callNode(call: CallToNode, caller: Principal): Promise<Sendable> {
+    this.#access.requireCovered(caller, call.method);
+    const rights = this.#access.classesOf(caller);
+    return this.#dependencies.callNode({ ...call, as: describeCaller(caller), rights, signal: caller.gone });
+  }
+
+  /** A call by another node of the mesh. Rejects like {@link call}. */
+  async callFromNode(name: string, params: readonly Value[], caller: Caller, plainNumbers: boolean): Promise<Sendable> {
+    const exact = plainNumbers ? this.#typed(name, params, caller.exactOf) : caller.exactOf;
+    return this.call(name, params, callerOf(caller, caller.sourceOf, exact));
+  }
+
+  /** The items of a method for another node of the mesh, after the checks of {@link call}. Throws like {@link call}. */
+  streamForNode(name: string, params: readonly Value[], caller: Caller): AsyncIterable<Sendable> {
+    this.#limits.take(caller);
+    const method = this.registry.get(name) ?? this.#noSuchMethod(name, caller);
+    this.#checkAccess(caller, name, method);
+    if (method.stream) return method.stream(params, caller);
+    throw new RelayError('INVALID_PARAMS', `${name} has one result, and cannot be read as a stream`);
   }
 
   /**

@@ -13,6 +13,10 @@ export interface Method {
   readonly access: AccessClass;
   /** True if everybody may call it, whatever their rights: it finds out who calls. Default false. */
   readonly isForAll?: boolean;
+  /**
+   * True if it is about the connection or the address of the caller, so that another node cannot call it through the mesh. Default false.
+   */
+  readonly isOfConnection?: boolean;
   /** The documentation, `''` if there is none. */
   readonly help: string;
   /** Undefined where the types are not known; introspection then answers `undef`. */
@@ -26,6 +30,8 @@ export interface Method {
    * not wait for the result.
    */
   readonly invoke: (params: readonly Value[], caller: Caller) => MaybePromise<Sendable | Accepted<Sendable> | undefined>;
+  /** What other nodes may read item by item instead of the result. It ends when the caller is gone. Default: nothing. */
+  readonly stream?: (params: readonly Value[], caller: Caller) => AsyncIterable<Sendable>;
 }
 
 /** A method of a plugin. */

@@ -58,6 +58,11 @@ export class Endpoint {
     return this.#parts.record.type;
   }
 
+  /** The node that runs it; `''`: this relay. */
+  get node(): string {
+    return this.#parts.record.node ?? '';
+  }
+
   get state(): EndpointState {
     return this.#state;
   }

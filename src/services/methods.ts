@@ -12,7 +12,7 @@ type Struct = Readonly<Record<string, Sendable>>;
 
 /** Registers the methods. */
 export function addServiceMethods(registry: MethodRegistry, services: Services, clock: Pick<Clock, 'now'>): void {
-  for (const method of [...queries(services, clock), ...changes(services, clock)]) registry.add(method);
+  for (const method of [...queries(services, clock), ...changes(services, clock), services.watchMethod]) registry.add(method);
 }
 
 function queries(services: Services, clock: Pick<Clock, 'now'>): readonly Method[] {
@@ -20,7 +20,7 @@ function queries(services: Services, clock: Pick<Clock, 'now'>): readonly Method
     {
       name: 'service.list',
       access: 'call',
-      help: 'Lists the services of this relay: [{name, state, reason, up, down, watchers, reactors}]. state is running, degraded (an endpoint does not run, which is the reason), stopping or stopped; up and down are numbers of nodes. Each watcher and reactor has name, type, state, reason, restarts, last_error and its counters.',
+      help: 'Lists the services of this relay: [{name, state, reason, up, down, watchers, reactors}]. state is running, degraded (an endpoint does not run, which is the reason), stopping or stopped; up and down are numbers of nodes. Each watcher and reactor has name, type, node (empty for this relay), state, reason, restarts, last_error and its counters.',
       signatures: [['array'], ['array', 'struct']],
       invoke: () => servicesOnWire(services, clock),
     },
@@ -92,8 +92,8 @@ export function serviceSummary({ name, state, up, down, watchers, reactors }: Se
 }
 
 /** Every member is always present, so that typed clients can rely on it. */
-function endpointOnWire({ name, type, state, restarts, lastError }: WatcherStatus | ReactorStatus, clock: Pick<Clock, 'now'>): Struct {
-  return { name, type, state: state.type, reason: reasonOf(state, clock.now()), restarts, last_error: lastError };
+function endpointOnWire({ name, type, node, state, restarts, lastError }: WatcherStatus | ReactorStatus, clock: Pick<Clock, 'now'>): Struct {
+  return { name, type, node, state: state.type, reason: reasonOf(state, clock.now()), restarts, last_error: lastError };
 }
 
 function reasonOf(state: EndpointState, now: number): string {

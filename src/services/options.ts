@@ -8,6 +8,10 @@ export interface EndpointRecord {
    * Which watcher or reactor it is: `package.module:method`, or `package.module` alone if the module has only one. It has no default.
    */
   readonly type: string;
+  /**
+   * Only for a watcher: the id or nick of the node of the mesh that runs it, and shares it by its `sharedWatchers`. Default: this relay.
+   */
+  readonly node?: string | undefined;
   /** Its configuration, which the plugin checks. Default: `{}`. */
   readonly cfg?: Readonly<Record<string, Sendable>> | undefined;
 }
@@ -42,6 +46,11 @@ export interface ServiceOptions {
   readonly services: Readonly<Record<string, ServiceRecord>>;
   /** Limits on each service. */
   readonly serviceLimits: ServiceLimits;
+  /**
+   * Watchers that services of other nodes may run here, with a configuration of theirs: `['watch.probe', 'ham.spam:nodes']`. Default none,
+   * since a watcher may read or connect to what its configuration says.
+   */
+  readonly sharedWatchers: readonly string[];
 }
 
 export const serviceDefaults: ServiceOptions = {
@@ -53,6 +62,7 @@ export const serviceDefaults: ServiceOptions = {
     reactTimeoutMs: 60_000,
     stopTimeoutMs: 5_000,
   },
+  sharedWatchers: [],
 };
 
 const TYPE = /^[A-Za-z]\w{0,99}(\.\w{1,100}){0,4}(:[A-Za-z_]\w{0,99})?$/;
@@ -63,15 +73,15 @@ const name = z.string().check(z.regex(NAME, 'expected a name of letters, digits 
 const count = z.int().check(z.gte(1), z.lte(1_000_000));
 const ms = z.int().check(z.gte(1), z.lte(24 * 3_600_000));
 
-const endpoint = z.strictObject({
-  type: z.string().check(z.regex(TYPE, "expected a type such as 'watch.probe' or 'ham.spam:nodes'")),
-  cfg: z.optional(z.record(z.string(), z.unknown())),
-});
+const type = z.string().check(z.regex(TYPE, "expected a type such as 'watch.probe' or 'ham.spam:nodes'"));
+const cfg = z.optional(z.record(z.string(), z.unknown()));
+const watcher = z.strictObject({ type, cfg, node: z.optional(z.string().check(z.minLength(1), z.maxLength(100))) });
+const reactor = z.strictObject({ type, cfg });
 
 export const serviceShape = {
   services: z.record(
     name,
-    z.strictObject({ watchers: z.optional(z.record(name, endpoint)), reactors: z.optional(z.record(name, endpoint)) }),
+    z.strictObject({ watchers: z.optional(z.record(name, watcher)), reactors: z.optional(z.record(name, reactor)) }),
   ),
   serviceLimits: z.strictObject({
     maxNodes: count,
@@ -80,4 +90,5 @@ export const serviceShape = {
     reactTimeoutMs: ms,
     stopTimeoutMs: ms,
   }),
+  sharedWatchers: z.array(type),
 };

@@ -2,12 +2,14 @@
 import { RelayError, clean, suggest } from '../core/core.ts';
 import type { Step } from '../core/core.ts';
 import type { PluginHost } from '../plugin-host/plugin-host.ts';
+import type { Method } from '../rpc/rpc.ts';
 import { findType, moduleOf } from './find-type.ts';
 import type { ServiceOptions } from './options.ts';
+import { watchMethod } from './other-nodes.ts';
 import { Service } from './service.ts';
 import type { ServiceParts, ServiceStatus } from './service.ts';
 
-export interface ServicesParts extends Pick<ServiceParts, 'events' | 'clock' | 'random' | 'log'> {
+export interface ServicesParts extends Pick<ServiceParts, 'events' | 'nodes' | 'clock' | 'random' | 'log'> {
   readonly options: ServiceOptions;
   readonly pluginHost: Pick<PluginHost, 'endpoints' | 'status'>;
 }
@@ -34,6 +36,13 @@ export class Services {
       // A reactor drains, is aborted, and closes.
       stopTimeoutMs: 3 * this.#parts.options.serviceLimits.stopTimeoutMs,
     };
+  }
+
+  /** The method by which services of other nodes run watchers of this relay. */
+  get watchMethod(): Method {
+    const { options, pluginHost, clock } = this.#parts;
+    const { acceptTimeoutMs } = options.serviceLimits;
+    return watchMethod({ offered: () => pluginHost.endpoints(), shared: options.sharedWatchers, acceptTimeoutMs, clock });
   }
 
   /** In the order of the configuration. */
@@ -88,7 +97,9 @@ export class Services {
   #requireTypes(service: Service): void {
     const { pluginHost } = this.#parts;
     const hasPlugin = (module: string): boolean => pluginHost.status().plugins.some((plugin) => plugin.name === module);
-    for (const { role, name, type } of service.endpoints) {
+    for (const { role, name, type, node } of service.endpoints) {
+      // What another node has is known when it is asked.
+      if (node !== '') continue;
       const found = findType(pluginHost.endpoints(), role, type);
       if (!('reason' in found) || (!found.isCertain && hasPlugin(moduleOf(type)))) continue;
       throw new RelayError('CONFIG_INVALID', `services: ${service.name}.${role}s.${name}: ${found.reason}`);

@@ -3,11 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isPromise, RelayError, reasonOf, unlessAborted, withTimeout } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
+import type { NodeCalls } from '../nodes/nodes.ts';
 import type { HostedEndpoint, HostedEndpointType, HostedReactor, HostedWatcher } from '../plugin-host/plugin-host.ts';
 import type { EndpointState, ServiceLifeEvent, ServiceState } from '../relay/relay.ts';
 import type { ServiceEvent } from '../plugin/plugin.ts';
 import { Endpoint } from './endpoint.ts';
 import type { EndpointRecord, ServiceLimits, ServiceRecord } from './options.ts';
+import { watcherAt } from './other-nodes.ts';
 import { BookKeeper, Feed } from './pipeline.ts';
 import { readReport } from './report.ts';
 
@@ -16,6 +18,8 @@ export interface ServiceParts {
   readonly record: ServiceRecord;
   readonly limits: ServiceLimits;
   readonly offered: () => readonly HostedEndpointType[];
+  /** Reads streams of other nodes. */
+  readonly nodes: Pick<NodeCalls, 'stream'>;
   readonly events: EventSink<ServiceLifeEvent>;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -43,6 +47,8 @@ export interface ReactorStatus extends EndpointStatus {
 interface EndpointStatus {
   readonly name: string;
   readonly type: string;
+  /** The node that runs it; `''`: this relay. */
+  readonly node: string;
   readonly state: EndpointState;
   readonly restarts: number;
   /** `''` if it never failed. */
@@ -91,11 +97,11 @@ export class Service {
     this.#parts = parts;
     const { record, limits } = parts;
     this.#book = new BookKeeper(limits.maxNodes);
-    this.#watchers = Object.entries(record.watchers ?? {}).map(([name, { type, cfg }]) => {
+    this.#watchers = Object.entries(record.watchers ?? {}).map(([name, record]) => {
       const watching: Watching = {
         reports: 0,
         changes: 0,
-        endpoint: this.#endpoint('watcher', name, { type, cfg }, (endpoint, signal) =>
+        endpoint: this.#endpoint('watcher', name, { ...record }, (endpoint, signal) =>
           endpoint.role === 'watcher' ? this.#watch(watching, endpoint, signal) : Promise.resolve(),
         ),
       };
@@ -293,9 +299,11 @@ export class Service {
     record: EndpointRecord,
     run: (endpoint: HostedEndpoint, signal: AbortSignal) => Promise<void>,
   ): Endpoint {
-    const { name: service, limits, offered, events, clock, random, log } = this.#parts;
+    const { name: service, limits, offered: here, nodes, events, clock, random, log } = this.#parts;
+    const { node } = record;
+    const there = node === undefined ? undefined : [watcherAt(node, record, nodes)];
     return new Endpoint({
-      ...{ service, role, name, record, limits, offered, run, clock, random },
+      ...{ service, role, name, record, limits, run, clock, random, offered: there ? () => there : here },
       onState: (state) => {
         if (state.type === 'backoff')
           log.warn(
@@ -323,6 +331,6 @@ export class Service {
   }
 }
 
-function statusOf({ name, type, state, restarts, lastError }: Endpoint): EndpointStatus {
-  return { name, type, state, restarts, lastError };
+function statusOf({ name, type, node, state, restarts, lastError }: Endpoint): EndpointStatus {
+  return { name, type, node, state, restarts, lastError };
 }

@@ -3,9 +3,9 @@ import { submitterOf } from '../access/access.ts';
 import type { Principal, Submitter } from '../access/access.ts';
 import type { Sendable } from '../values/values.ts';
 import { writeJson } from '../json/json.ts';
-import { unitOnWire, valueOf } from './methods.ts';
-import type { Unit } from './unit.ts';
 import { isFinal } from './unit.ts';
+import type { Unit } from './unit.ts';
+import { unitOnWire, valueOf } from './unit-wire.ts';
 import type { Work } from './work-units.ts';
 
 export interface WorkBodiesParts {
@@ -68,6 +68,8 @@ export class WorkBodies {
     const unit = this.#find(id, caller);
     const bytes = await this.parts.work.withOutput(unit, output, (stream) => Promise.resolve(stream.next));
     const { state } = this.#find(id, caller);
+    // More may have come before its end.
+    if (isFinal(state) && !isFinal(unit.state)) return this.size(id, output, caller);
     return { bytes, hasEnded: isFinal(state), state: state.type };
   }
 

@@ -1,6 +1,7 @@
 /** How a type of work is run, whether a plugin offers it or it is a plain program. */
 import type { HostedWork, WorkOrder } from '../plugin-host/plugin-host.ts';
-import type { Sendable } from '../values/values.ts';
+import { RelayError, clean, suggest } from '../core/core.ts';
+import type { Dict, Sendable } from '../values/values.ts';
 import { writeJson } from '../json/json.ts';
 import type { OutputItem } from './output.ts';
 import type { ProcessMark } from './unit.ts';
@@ -45,4 +46,50 @@ function itemOf(result: Sendable | undefined, type: string): OutputItem {
   if (typeof result === 'string') return { kind: 'text', bytes: Buffer.from(result) };
   if (result instanceof Uint8Array) return { kind: 'bytes', bytes: Buffer.from(result.buffer, result.byteOffset, result.length) };
   return { kind: 'struct', bytes: Buffer.from(`${writeJson(result, `${type}: a result`)}\n`) };
+}
+
+/** What can be submitted, by type: what plugins offer now, and programs. */
+export class Executors {
+  #all: ReadonlyMap<string, Executor>;
+
+  constructor(
+    private readonly offered: () => ReadonlyMap<string, Executor>,
+    private readonly programs: ReadonlyMap<string, Executor>,
+  ) {
+    this.#all = programs;
+  }
+
+  /** What plugins offer may have changed. */
+  refresh(): void {
+    this.#all = new Map([...this.offered(), ...this.programs]);
+  }
+
+  get(type: string): Executor | undefined {
+    return this.#all.get(type);
+  }
+
+  /** In the order of the types. */
+  list(): readonly Executor[] {
+    return [...this.#all.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
+  }
+
+  /** Throws a RelayError INVALID_PARAMS if there is no such type. */
+  require(type: string): Executor {
+    const executor = this.#all.get(type);
+    if (executor) return executor;
+    const hint = suggest(type, [...this.#all.keys()]);
+    throw new RelayError(
+      'INVALID_PARAMS',
+      `nothing here does the work '${clean(type, 100)}'${hint || '; work.types lists what can be submitted'}`,
+    );
+  }
+}
+
+/** Throws a RelayError INVALID_PARAMS for parameters that this work does not take. */
+export function requireParams({ type, params: allowed }: Executor, params: Dict): void {
+  if (allowed === 'any') return;
+  const unknown = Object.keys(params).find((name) => !allowed.includes(name));
+  if (unknown === undefined) return;
+  const known = allowed.length === 0 ? 'it takes none' : `it takes ${allowed.join(', ')}`;
+  throw new RelayError('INVALID_PARAMS', `${type} does not take the parameter '${clean(unknown, 60)}': ${known}`);
 }

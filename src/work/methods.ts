@@ -3,22 +3,25 @@ import { isCount, onlyMembers, waitOf, wrongParams } from '../rpc/rpc.ts';
 import type { Caller, Method, MethodRegistry } from '../rpc/rpc.ts';
 import { submitterOf } from '../access/access.ts';
 import type { Submitter } from '../access/access.ts';
-import { clean } from '../core/core.ts';
-import { readJson } from '../json/json.ts';
-import { Double, dictOf, isDict } from '../values/values.ts';
+import { dictOf } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import type { Executor } from './executor.ts';
-import type { OutputItem } from './output.ts';
-import { shownParams } from './secrets.ts';
+import type { WorkNetwork } from './network.ts';
+import { nodeMethods } from './node-methods.ts';
+import { listOfNodes, passedOn } from './other-nodes.ts';
+import { submitMethod } from './submit-method.ts';
 import { reasonOfState } from './unit.ts';
-import type { Unit } from './unit.ts';
+import { typeOnWire, unitOnWire, valueOf } from './unit-wire.ts';
 import type { Work } from './work-units.ts';
 
 export interface WorkMethodsParts {
   readonly work: Work;
+  /** Undefined: this relay is no node of a mesh. */
+  readonly network?: WorkNetwork | undefined;
+  /** ms since 1970. */
+  readonly date: () => number;
   /** True if the caller may see and end the units of everybody. */
   readonly isAdmin: (caller: Caller) => boolean;
-  /** The names of this relay: its host_id and its nick. */
+  /** The names of this relay: its host_id. */
   readonly self: () => readonly string[];
   /** The plugins of this relay. */
   readonly plugins: () => readonly { readonly name: string; readonly version?: string | undefined }[];
@@ -30,13 +33,13 @@ const DEFAULT_WAIT_MS = 0;
 const DEFAULT_LIMIT = 256 * 1024;
 // As XML-RPC, bytes take a third more; the answer stays below the default limit on a body.
 const MAX_LIMIT = 4 * 1024 * 1024;
-const MAX_MS = 366 * 24 * 3_600_000;
 const DEFAULT_LISTED = 100;
 const MAX_LISTED = 1_000;
 
 /** Registers the methods. */
 export function addWorkMethods(registry: MethodRegistry, parts: WorkMethodsParts): void {
-  for (const method of [...submissionMethods(parts), ...resultMethods(parts), ...endingMethods(parts)]) registry.add(method);
+  const ofNodes = nodeMethods({ ...parts, seer: (caller) => seer(parts, caller) });
+  for (const method of [...submissionMethods(parts), ...resultMethods(parts), ...endingMethods(parts), ...ofNodes]) registry.add(method);
 }
 
 /** Who may see only their own units; undefined for an admin, who sees all. */
@@ -46,7 +49,7 @@ function seer({ isAdmin }: WorkMethodsParts, caller: Caller): Submitter | undefi
 
 /** The methods that submit work and list it. */
 function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
-  const { work, self, plugins } = parts;
+  const { work, plugins } = parts;
   return [
     {
       name: 'work.types',
@@ -58,48 +61,26 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
         return work.types().map((executor) => typeOnWire(executor, work, plugins()));
       },
     },
-    {
-      name: 'work.submit',
-      access: 'call',
-      help: "Submits a unit of work and returns it, once it is stored: work.submit({type: 'ham.spam:render', payload?, params?, id?, node?, ttl?, timeoutMs?, upload?}). payload is base64 or a string; with upload: true it is sent by PUT /work/UNIT/payload instead. params is a struct; members whose names begin with secret_ are never shown. ttl is the ms within which it must start. The same id again is the same unit. node is this relay, or any.",
-      signatures: [['struct', 'struct']],
-      paramNames: ['work'],
-      invoke: async (params, caller) => {
-        const submission = onlyMembers('work.submit', params, ['type', 'payload', 'params', 'id', 'node', 'ttl', 'timeoutMs', 'upload']);
-        const { type, payload = '', params: given = dictOf(), id, node = 'any', ttl, timeoutMs, upload = false } = submission;
-        if (typeof type !== 'string')
-          throw wrongParams("work.submit needs the member type, such as 'ham.spam:render'; work.types lists all");
-        if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) throw wrongParams('payload must be base64 or a string');
-        if (!isDict(given)) throw wrongParams('params must be a struct');
-        if (id !== undefined && typeof id !== 'string') throw wrongParams('id must be a string');
-        if (typeof upload !== 'boolean') throw wrongParams('upload must be true or false');
-        requireHere(node, self());
-        const unit = await work.submit(
-          {
-            ...{ type, id, params: given, ttlMs: msOf('ttl', ttl), timeoutMs: msOf('timeoutMs', timeoutMs) },
-            payload: upload ? undefined : Buffer.from(payload as string),
-          },
-          submitterOf(caller),
-        );
-        return unitOnWire(unit, work);
-      },
-    },
+    submitMethod(parts),
     {
       name: 'work.list',
       access: 'call',
-      help: 'Lists units of the caller (of everybody, for admins), the newest first: work.list({state?, type?, limit?}). limit is 100 by default, at most 1000.',
-      signatures: [['array'], ['array', 'struct']],
+      help: "Lists units of the caller (of everybody, for admins), the newest first: work.list({state?, type?, group?, limit?, nodes?}). limit is 100 by default, at most 1000. With nodes, 'all' or one or several ids or nicks, it asks these nodes, and returns {units, missing}: units with the member listed_by, the node to name in other calls, and the nodes that did not answer; it is for admins.",
+      signatures: [['array'], ['array', 'struct'], ['struct', 'struct']],
       paramNames: ['options'],
       invoke: (params, caller) => {
-        const { state, type, limit = DEFAULT_LISTED } = onlyMembers('work.list', params, ['state', 'type', 'limit']);
+        const { nodes, ...given } = onlyMembers('work.list', params, ['state', 'type', 'group', 'limit', 'nodes']);
+        const { state, type, group, limit = DEFAULT_LISTED } = given;
         if (!isCount(limit, 1, MAX_LISTED)) throw wrongParams(`limit must be an integer from 1 to ${MAX_LISTED}`);
-        const units = work
-          .list(seer(parts, caller))
-          .filter((unit) => (state ?? unit.state.type) === unit.state.type && (type ?? unit.type) === unit.type);
-        return units
-          .slice(-limit)
-          .reverse()
-          .map((unit) => unitOnWire(unit, work));
+        const own = (): readonly Struct[] =>
+          work
+            .list(seer(parts, caller))
+            .filter((unit) => (state ?? unit.state.type) === unit.state.type && (type ?? unit.type) === unit.type)
+            .filter((unit) => group === undefined || unit.group === group)
+            .slice(-limit)
+            .reverse()
+            .map((unit) => unitOnWire(unit, work));
+        return nodes === undefined ? own() : listOfNodes(nodes, dictOf(Object.entries(given)), own, caller, parts);
       },
     },
   ];
@@ -112,15 +93,18 @@ function resultMethods(parts: WorkMethodsParts): readonly Method[] {
     {
       name: 'work.status',
       access: 'call',
-      help: 'Returns a unit: {unit, type, state, reason, position, ...}. With waitMs it waits until the unit has ended, at most 60000 ms. state is pending, running, succeeded, failed, canceled, expired or lost.',
+      help: 'Returns a unit: {unit, type, state, reason, position, ...}. With waitMs it waits until the unit has ended, at most 60000 ms. state is pending, running, succeeded, failed, canceled, expired or lost. With node it is asked at that node, for admins; so are work.results, work.cancel and work.release.',
       signatures: [
         ['struct', 'string'],
         ['struct', 'struct'],
       ],
       paramNames: ['unit'],
       invoke: async (params, caller) => {
-        const { unit: id, waitMs = 0 } = ofUnit('work.status', params, ['waitMs']);
+        const asked = ofUnit('work.status', params, ['waitMs']);
+        const { unit: id, waitMs = 0 } = asked;
         const wait = waitOf(waitMs);
+        const answer = await passedOn('work.status', asked, caller, parts);
+        if (answer !== undefined) return answer;
         const unit = work.find(id, seer(parts, caller));
         return unitOnWire(await work.leaving(unit, ['pending', 'running'], wait, caller.gone), work);
       },
@@ -141,6 +125,8 @@ function resultMethods(parts: WorkMethodsParts): readonly Method[] {
         if (!isCount(offset, 0, Number.MAX_SAFE_INTEGER)) throw wrongParams('offset must be a number of bytes');
         if (!isCount(limit, 1, MAX_LIMIT)) throw wrongParams(`limit must be a number of bytes from 1 to ${MAX_LIMIT}`);
         const wait = waitOf(waitMs);
+        const answer = await passedOn('work.results', asked, caller, parts);
+        if (answer !== undefined) return answer;
         const unit = await work.leaving(work.find(id, seer(parts, caller)), ['pending'], wait, caller.gone);
         if (unit.state.type === 'pending')
           return { unit: id, items: [], offset, next: offset, ended: false, state: 'pending', reason: '', truncated: false };
@@ -172,8 +158,11 @@ function endingMethods(parts: WorkMethodsParts): readonly Method[] {
         ['struct', 'struct'],
       ],
       paramNames: ['unit'],
-      invoke: async (params, caller) =>
-        unitOnWire(await work.cancel(work.find(ofUnit('work.cancel', params, []).unit, seer(parts, caller))), work),
+      invoke: async (params, caller) => {
+        const asked = ofUnit('work.cancel', params, []);
+        const answer = await passedOn('work.cancel', asked, caller, parts);
+        return answer ?? unitOnWire(await work.cancel(work.find(asked.unit, seer(parts, caller))), work);
+      },
     },
     {
       name: 'work.release',
@@ -185,7 +174,10 @@ function endingMethods(parts: WorkMethodsParts): readonly Method[] {
       ],
       paramNames: ['unit'],
       invoke: async (params, caller) => {
-        const { unit: id } = ofUnit('work.release', params, []);
+        const asked = ofUnit('work.release', params, []);
+        const { unit: id } = asked;
+        const answer = await passedOn('work.release', asked, caller, parts);
+        if (answer !== undefined) return answer;
         if (work.has(id)) await work.release(work.find(id, seer(parts, caller)));
         return true;
       },
@@ -193,85 +185,13 @@ function endingMethods(parts: WorkMethodsParts): readonly Method[] {
   ];
 }
 
-function typeOnWire(executor: Executor, work: Work, plugins: ReturnType<WorkMethodsParts['plugins']>): Struct {
-  const { type, help, payload, params, outputs, maxConcurrent = 0, timeoutMs = 0, isReady } = executor;
-  const { version = '' } = plugins.find(({ name }) => type.startsWith(`${name}:`)) ?? {};
-  return {
-    ...{ type, help, payload, params: params === 'any' ? ['*'] : params, outputs },
-    ...{ max_concurrent: maxConcurrent, timeout_ms: timeoutMs, is_ready: isReady, version },
-    ...{ running: work.running.filter((unit) => unit.type === type).length, pending: work.pending(type) },
-  };
-}
-
-/** The units of everybody, for the status of the relay: those that run one by one, the others as numbers. */
-export function workOnWire(work: Work): Struct {
-  const running = work.running.map(({ id, type, startedAt }) => ({ unit: id, type, started: isoTime(startedAt) }));
-  // A double, since it may exceed 2 GiB, and i8 is an extension.
-  return {
-    running,
-    pending: work.pending(),
-    kept: work.list(undefined).length - running.length - work.pending(),
-    bytes: new Double(work.bytes),
-  };
-}
-
-/** Every member is always present, so that typed clients can rely on it. Times are texts in ISO 8601, `''` for what has not happened. */
-export function unitOnWire(unit: Unit, work: Pick<Work, 'positionOf' | 'paramsOf' | 'outputsOf'>): Struct {
-  const { id, type, submitter, submittedAt, expiresAt, timeoutMs, payloadBytes, state, startedAt, endedAt, exit } = unit;
-  const outputs: Record<string, Struct> = {};
-  for (const [name, { bytes, truncated }] of Object.entries(work.outputsOf(unit))) outputs[name] = { bytes, truncated };
-  // One literal: it is made for each call about a unit.
-  return {
-    unit: id,
-    type,
-    state: state.type,
-    reason: reasonOfState(state),
-    position: work.positionOf(unit) ?? -1,
-    submitter: submitter.text,
-    params: shownParams(work.paramsOf(unit)),
-    payload_bytes: payloadBytes,
-    awaits_payload: unit.isUploading === true && state.type === 'pending',
-    timeout_ms: timeoutMs,
-    submitted: isoTime(submittedAt),
-    expires: isoTime(expiresAt),
-    started: isoTime(startedAt),
-    ended: isoTime(endedAt),
-    exit_code: typeof exit === 'number' ? exit : -1,
-    signal: typeof exit === 'string' ? exit : '',
-    outputs,
-  };
-}
-
-function isoTime(ms: number | undefined): string {
-  return ms === undefined ? '' : new Date(ms).toISOString();
-}
-
-/** A result as a value: the rest of a struct from an offset inside it is bytes. */
-export function valueOf({ kind, bytes }: OutputItem): Sendable {
-  if (kind === 'text') return bytes.toString();
-  if (kind === 'bytes') return bytes;
-  return bytes[0] === BRACE ? readJson(bytes).value : bytes;
-}
-
-const BRACE = '{'.charCodeAt(0);
-
-function requireHere(node: Value, names: readonly string[]): void {
-  if (typeof node !== 'string') throw wrongParams('node must be a string');
-  if (node === 'any' || names.includes(node)) return;
-  throw wrongParams(`no route to node '${clean(node, 100)}' (known: ${names.join(', ')}); work runs on this relay only`);
-}
-
-/** The id of a unit alone, or a struct with it and these other members. */
+/** The id of a unit alone, or a struct with it, the node that has it, and these other members. */
 function ofUnit(method: string, params: readonly Value[], members: readonly string[]): Dict & { readonly unit: string } {
   const [first] = params;
   const struct =
-    typeof first === 'string' && params.length === 1 ? dictOf([['unit', first]]) : onlyMembers(method, params, ['unit', ...members]);
+    typeof first === 'string' && params.length === 1
+      ? dictOf([['unit', first]])
+      : onlyMembers(method, params, ['unit', 'node', ...members]);
   if (typeof struct.unit !== 'string') throw wrongParams(`${method} needs the id of a unit: ${method}({unit: ID})`);
   return struct as Dict & { readonly unit: string };
-}
-
-function msOf(name: string, value: Value | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value === 'number' && value > 0 && value <= MAX_MS) return value;
-  throw wrongParams(`${name} must be ms, from 1 to ${MAX_MS}`);
 }

@@ -11,12 +11,19 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 /** Most units have no parameters, and are shown more than once. */
 const NONE = '';
+/** Before those that are encrypted. */
+const SECRET = 's:';
 /** In place of a secret, where parameters are shown. */
 const HIDDEN = '(hidden)';
 
 /** Parameters as they are shown. */
 export function shownParams(params: Dict): Dict {
   return dictOf(Object.entries(params).map(([name, value]) => [name, name.startsWith(PREFIX) ? HIDDEN : value]));
+}
+
+/** True for sealed parameters that have secrets among them. */
+export function hasSecrets(sealed: string): boolean {
+  return sealed.startsWith(SECRET);
 }
 
 /** Seals parameters for the store, and opens them again. */
@@ -35,7 +42,7 @@ export class ParamsSeal {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce);
     const sealed = Buffer.concat([cipher.update(xml, 'utf8'), cipher.final()]);
-    return `s:${Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')}`;
+    return `${SECRET}${Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')}`;
   }
 
   /** Throws a RelayError STATE_DIRECTORY if another secret sealed it. */

@@ -10,13 +10,17 @@ import type { WorkLimits } from './options.ts';
 import { Output } from './output.ts';
 import type { OutputItem } from './output.ts';
 import type { ParamsSeal } from './secrets.ts';
+import { isAlive } from './process-mark.ts';
 import { inState } from './unit.ts';
 import type { OutputSize, Unit, UnitState } from './unit.ts';
 import type { Units } from './units.ts';
 
+/** What readers of an output need of it. `next` is the offset after what is there now. */
+export type OutputReader = Pick<Stream<OutputItem>, 'next' | 'page'>;
+
 /** An output with a reader, who closes it once. */
 export interface OpenOutput {
-  readonly stream: Stream<OutputItem>;
+  readonly stream: OutputReader;
   readonly close: () => Promise<void>;
 }
 
@@ -215,4 +219,10 @@ function failed(error: unknown): UnitState {
 function stateOfExit(exit: number | string | undefined): UnitState {
   if (exit === undefined || exit === 0) return { type: 'succeeded' };
   return { type: 'failed', reason: typeof exit === 'number' ? `it ended with code ${exit}` : `it was ended by ${exit}` };
+}
+
+/** A unit that ran when the relay ended. Its process is gone, or does not know the relay any more. */
+export function orphaned({ process }: Extract<UnitState, { type: 'running' }>): UnitState {
+  const still = process && isAlive(process) ? `; its process ${process.pid} still runs` : '';
+  return { type: 'failed', reason: `orphaned: the relay ended while it ran${still}` };
 }

@@ -8,12 +8,17 @@ import type { EventSink } from '../events/events.ts';
 import type { WorkEvent } from '../relay/relay.ts';
 import type { Store, StoreOperation } from '../store/store.ts';
 import type { Output, StoredOutput } from './output.ts';
-import { inState, isFinal, reasonOfState } from './unit.ts';
+import { ChangeLog } from './change-log.ts';
+import { inState, isFinal, originOf, reasonOfState } from './unit.ts';
 import type { OutputSize, Unit, UnitState } from './unit.ts';
 
 const UNITS = 'work-units';
 const PAYLOADS = 'work-payloads';
 const OUTPUTS = 'work-outputs';
+// Units of other nodes that are gone, so that a submission that comes again begins nothing.
+const GONE = 'work-gone';
+// Protects memory from a node that cancels what it never submitted. The oldest are forgotten first.
+const MAX_GONE = 100_000;
 // Payloads that are also in memory until their unit ends: a few hundred of the largest ones.
 const MAX_RECENT_BYTES = 16 * 1024 * 1024;
 
@@ -37,6 +42,7 @@ interface Settling {
 interface StoredWith {
   readonly payload?: Buffer | undefined;
   readonly outputs?: readonly (readonly [name: string, output: StoredOutput])[];
+  readonly isSameState?: boolean;
 }
 
 export class Units {
@@ -50,9 +56,14 @@ export class Units {
   #recentBytes = 0;
   /** Bytes of payloads and outputs of all units. */
   #bytes = 0;
+  /** Until when units of other nodes must not come again, ms since 1970. */
+  readonly #gone = new Map<string, number>();
+  /** What has changed of the units that other nodes submitted. */
+  readonly changes: ChangeLog;
 
   constructor(parts: UnitsParts) {
     this.#parts = parts;
+    this.changes = new ChangeLog(parts.clock);
   }
 
   get bytes(): number {
@@ -77,6 +88,7 @@ export class Units {
       else log.error(`the record of the unit ${clean(key)} cannot be read, and is ignored`);
     }
     for (const unit of loaded.sort((a, b) => a.submittedAt - b.submittedAt)) this.#remember(unit);
+    for await (const { key, value } of store.entries(GONE)) this.#gone.set(key, Number(value.toString()));
     // There is none until a unit needs one.
     const names = await readdir(directory).catch((error: unknown) => {
       if (isCode(error, 'ENOENT')) return [];
@@ -87,8 +99,11 @@ export class Units {
     }
   }
 
-  /** Stores a unit in its present state, then tells it. What is given with it is written with it, or not at all. */
-  async put(unit: Unit, { payload, outputs = [] }: StoredWith = {}): Promise<void> {
+  /**
+   * Stores a unit in its present state, then tells it, unless only something else of it has changed. What is given with it is written with
+   * it, or not at all.
+   */
+  async put(unit: Unit, { payload, outputs = [], isSameState = false }: StoredWith = {}): Promise<void> {
     const operations = [recordOf(unit)];
     if (payload) {
       operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: payload });
@@ -103,7 +118,7 @@ export class Units {
     }
     await this.#parts.store.write(operations, { isProgress: this.#units.has(unit.id) });
     this.#remember(unit);
-    this.#tell(unit);
+    if (!isSameState) this.#tell(unit);
   }
 
   /**
@@ -157,13 +172,50 @@ export class Units {
   }
 
   /** Forgets a unit and everything that belongs to it. */
-  async remove({ id, outputs }: Unit): Promise<void> {
-    const deletions = Object.keys(outputs).map((name) => ({ type: 'delete', table: OUTPUTS, key: `${id}/${name}` }) as const);
-    await this.#parts.store.write([{ type: 'delete', table: UNITS, key: id }, { type: 'delete', table: PAYLOADS, key: id }, ...deletions], {
-      isProgress: true,
-    });
+  async remove(unit: Unit): Promise<void> {
+    const { id, outputs, expiresAt } = unit;
+    const operations: StoreOperation[] = [
+      { type: 'delete', table: UNITS, key: id },
+      { type: 'delete', table: PAYLOADS, key: id },
+      ...Object.keys(outputs).map((name) => ({ type: 'delete', table: OUTPUTS, key: `${id}/${name}` }) as const),
+    ];
+    if (originOf(unit) !== undefined && expiresAt > this.#parts.date()) operations.push(...this.#bar(id, expiresAt));
+    await this.#parts.store.write(operations, { isProgress: true });
     this.#forget(id);
     await rm(join(this.#parts.directory, id), { recursive: true, force: true });
+  }
+
+  /** A unit of another node that has not come must not come any more, until then. */
+  async bar(id: string, until: number): Promise<void> {
+    await this.#parts.store.write(this.#bar(id, until), { isProgress: true });
+  }
+
+  /** True if a unit of another node was here, or was canceled before it came. */
+  isBarred(id: string): boolean {
+    return (this.#gone.get(id) ?? 0) > this.#parts.date();
+  }
+
+  /** Forgets which units must not come any more, once they cannot. */
+  async forgetBarred(): Promise<void> {
+    const now = this.#parts.date();
+    const due = [...this.#gone].filter(([, until]) => until <= now).map(([id]) => id);
+    if (due.length === 0) return;
+    await this.#parts.store.write(
+      due.map((key) => ({ type: 'delete', table: GONE, key })),
+      { isProgress: true },
+    );
+    for (const id of due) this.#gone.delete(id);
+  }
+
+  #bar(id: string, until: number): readonly StoreOperation[] {
+    this.#gone.set(id, until);
+    const operations: StoreOperation[] = [{ type: 'put', table: GONE, key: id, value: Buffer.from(String(until)) }];
+    const [oldest] = this.#gone.keys();
+    if (this.#gone.size > MAX_GONE && oldest !== undefined) {
+      this.#gone.delete(oldest);
+      operations.push({ type: 'delete', table: GONE, key: oldest });
+    }
+    return operations;
   }
 
   async payload(id: string): Promise<Buffer | undefined> {
@@ -207,12 +259,17 @@ export class Units {
     const before = this.#units.get(unit.id);
     this.#bytes += bytesOf(unit) - (before ? bytesOf(before) : 0);
     this.#units.set(unit.id, unit);
+    const origin = originOf(unit);
+    if (origin !== undefined) this.changes.note(origin, unit);
   }
 
   #forget(id: string): void {
     const unit = this.#units.get(id);
-    if (unit) this.#bytes -= bytesOf(unit);
+    if (!unit) return;
+    this.#bytes -= bytesOf(unit);
     this.#units.delete(id);
+    const origin = originOf(unit);
+    if (origin !== undefined) this.changes.forget(origin, unit);
   }
 }
 
@@ -220,7 +277,9 @@ function recordOf(unit: Unit): StoreOperation {
   return { type: 'put', table: UNITS, key: unit.id, value: Buffer.from(JSON.stringify(unit)) };
 }
 
-function bytesOf({ payloadBytes, outputs }: Unit): number {
+/** On the disk of this relay. */
+function bytesOf({ payloadBytes, outputs, placement }: Unit): number {
+  if (placement) return placement.isHeld === true ? payloadBytes : 0;
   let sum = payloadBytes;
   for (const { bytes } of Object.values(outputs)) sum += bytes;
   return sum;

@@ -1,43 +1,35 @@
-/** Units of work on this relay: submitted, queued, run, and kept with their results until they are released or cleaned up. */
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+/** Units of work of this relay: submitted, queued and run here or by another node, and kept until they are released or cleaned up. */
 import type { Submitter } from '../access/access.ts';
-import { clean, randomHex, reasonOf, RelayError, suggest } from '../core/core.ts';
+import { clean, randomHex, RelayError } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { OrphanWatch } from '../plugin-host/plugin-host.ts';
 import { programExecutors } from './program-work.ts';
 import type { WorkEvent } from '../relay/relay.ts';
-import { systemReason } from '../state/state.ts';
 import type { Store } from '../store/store.ts';
 import { Stream } from '../streams/streams.ts';
-import type { StreamState } from '../streams/streams.ts';
 import type { Dict } from '../values/values.ts';
+import type { Changes } from './change-log.ts';
+import { CleanUp } from './clean-up.ts';
+import { Executors, requireParams } from './executor.ts';
 import type { Executor } from './executor.ts';
-import { isAlive } from './process-mark.ts';
 import type { WorkLimits, WorkProgram } from './options.ts';
+import { MAX_TRAVEL_MS } from './network.ts';
+import type { WorkNetwork } from './network.ts';
+import type { PayloadPiece } from './node-wire.ts';
 import { Output } from './output.ts';
 import type { OutputItem } from './output.ts';
 import { Schedule } from './schedule.ts';
 import type { Concurrency } from './schedule.ts';
 import { ParamsSeal } from './secrets.ts';
-import { CANCELED, MAX_STORED_PAYLOAD, PAYLOAD, UnitRun } from './unit-run.ts';
-import type { OpenOutput, UnitRunParts } from './unit-run.ts';
-import { isFinal } from './unit.ts';
-import type { Unit, UnitState } from './unit.ts';
+import { SentUnits } from './sent-units.ts';
+import type { Admission, Submission } from './submission.ts';
+import { CANCELED, MAX_STORED_PAYLOAD, UnitRun, orphaned } from './unit-run.ts';
+import type { OpenOutput, OutputReader, UnitRunParts } from './unit-run.ts';
+import { endOfOutputs, isFinal } from './unit.ts';
+import type { Fetch, Unit, UnitState } from './unit.ts';
 import { Units } from './units.ts';
-
-/** A request to do work. */
-export interface Submission {
-  readonly type: string;
-  /** Default: a new one. A unit of this id is answered as it is, if the same submitter made it. */
-  readonly id?: string | undefined;
-  /** Undefined: it is uploaded later. */
-  readonly payload: Buffer | undefined;
-  readonly params: Dict;
-  readonly ttlMs?: number | undefined;
-  readonly timeoutMs?: number | undefined;
-}
+import { Uploads } from './uploads.ts';
 
 export interface WorkParts {
   readonly store: Store;
@@ -52,17 +44,19 @@ export interface WorkParts {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** A secret of this relay. */
   readonly secret: string;
+  /** Other nodes that can run units of this relay. Undefined: there are none. */
+  readonly network?: WorkNetwork | undefined;
   readonly clock: Clock;
   /** ms since 1970. */
   readonly date: () => number;
+  /** Uniform in [0, 1). Default Math.random. */
+  readonly random?: (() => number) | undefined;
   readonly events: EventSink<WorkEvent>;
   readonly log: Log;
 }
 
 const ID = /^[A-Za-z0-9][\w.-]{0,99}$/;
 const newId = randomHex(10);
-// Finished units are looked through this often.
-const CLEAN_UP_MS = 60_000;
 
 export class Work {
   readonly #parts: WorkParts;
@@ -75,23 +69,28 @@ export class Work {
   readonly #submitting = new Map<string, Promise<Unit>>();
   /** Cancels the timer of each pending unit that expires. */
   readonly #expiries = new Map<string, () => void>();
-  /** The bytes that have arrived of each payload that is being uploaded. */
-  readonly #uploads = new Map<string, number>();
+  readonly #uploads: Uploads;
+  /** Units that other nodes run. */
+  readonly #sent: SentUnits | undefined;
   readonly #orphans: OrphanWatch;
-  readonly #programs: ReadonlyMap<string, Executor>;
-  /** What can be submitted, by type. */
-  #executors: ReadonlyMap<string, Executor>;
+  readonly #executors: Executors;
   #isOpen = false;
-  #cancelCleanUp = (): void => undefined;
+  #onOpen: () => void = () => undefined;
+  /** Resolves once work has started. */
+  readonly opened = new Promise<void>((resolve) => (this.#onOpen = resolve));
+  readonly #cleanUp: CleanUp;
 
   constructor(parts: WorkParts) {
     this.#parts = parts;
     this.#units = new Units(parts);
+    this.#cleanUp = new CleanUp({ ...parts, units: this.#units, release: (unit) => this.release(unit) });
+    this.#uploads = new Uploads(this.#units, parts.limits.maxBytes);
     this.#seal = new ParamsSeal(parts.secret);
+    const { network, random = Math.random } = parts;
+    this.#sent = network && new SentUnits({ ...parts, network, random, units: this.#units, seal: this.#seal });
     this.#orphans = new OrphanWatch(parts.log);
     const surroundings = { ...parts, orphans: this.#orphans, directoryOf: (unit: string) => this.#units.directoryOf(unit) };
-    this.#programs = programExecutors(parts.programs, surroundings);
-    this.#executors = this.#programs;
+    this.#executors = new Executors(parts.offered, programExecutors(parts.programs, surroundings));
     this.#runParts = {
       ...{ ...parts, units: this.#units, seal: this.#seal },
       onFree: ({ type }) => {
@@ -105,24 +104,28 @@ export class Work {
   async start(): Promise<void> {
     await this.#units.load();
     for (const unit of this.#units.all) {
+      if (unit.placement && unit.isUploading !== true) continue;
       if (unit.state.type === 'running') await this.#units.settle(unit, orphaned(unit.state));
       else if (unit.state.type === 'pending') this.#enqueue(unit);
     }
     this.#isOpen = true;
-    this.#cleanUpLater();
+    this.#sent?.start();
+    this.#cleanUp.start();
     this.refresh();
+    this.#onOpen();
   }
 
   /** What plugins offer may have changed: starts what may start now. */
   readonly refresh = (): void => {
-    this.#executors = new Map([...this.#parts.offered(), ...this.#programs]);
+    this.#executors.refresh();
     this.#dispatch();
   };
 
   /** Ends what runs. Pending units wait for the next start. */
   async stop(): Promise<void> {
     this.#isOpen = false;
-    this.#cancelCleanUp();
+    this.#cleanUp.stop();
+    this.#sent?.stop();
     for (const cancel of this.#expiries.values()) cancel();
     const running = [...this.#runs.values()];
     for (const run of running) run.abort(new RelayError('UNAVAILABLE', 'the relay was stopped while it ran'));
@@ -130,35 +133,31 @@ export class Work {
     await this.#orphans.stop();
   }
 
+  /** Id of this relay as a node; `''` if it is none. */
+  get node(): string {
+    return this.#parts.network?.calls.self ?? '';
+  }
+
   /** The types that can be submitted. */
   types(): readonly Executor[] {
-    return [...this.#executors.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
+    return this.#executors.list();
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /**
-   * Stores a unit and queues it. Resolves once it is on the disk. Rejects with RelayErrors INVALID_PARAMS (no such type, parameters that it
-   * does not take, an id of somebody else), LIMIT (a full queue or disk quota), STATE_DIRECTORY.
+   * Stores a unit and queues it, here or for another node. Resolves once it is on the disk. Rejects with RelayErrors INVALID_PARAMS (no
+   * such type, parameters that it does not take, an id of somebody else), LIMIT (a full queue or disk quota), STATE_DIRECTORY.
    */
   async submit(submission: Submission, submitter: Submitter): Promise<Unit> {
-    const { type, payload, params, ttlMs, timeoutMs } = submission;
-    const { limits, date } = this.#parts;
     this.#requireOpen();
     const id = submission.id ?? newId();
     if (!ID.test(id)) throw new RelayError('INVALID_PARAMS', `an id of a unit has 1 to 100 letters, digits, '.', '-' and '_'`);
     const known = this.#units.get(id) ?? this.#submitting.get(id);
-    if (known) return this.#sameUnit(await known, type, submitter);
-    const executor = this.#executorOf(type);
-    requireParams(executor, params);
-    this.#requireRoom(payload?.length ?? 0);
-    const now = date();
-    const unit: Unit = {
-      ...{ id, type, submitter, submittedAt: now, expiresAt: now + (ttlMs ?? limits.ttlMs) },
-      timeoutMs: Math.min(timeoutMs ?? Infinity, executor.timeoutMs ?? limits.timeoutMs),
-      params: this.#seal.seal(params),
-      ...{ payloadBytes: payload?.length ?? 0, state: { type: 'pending' }, outputs: {} },
-      isUploading: payload === undefined ? true : undefined,
-    };
-    const stored = this.#storeNew(unit, executor, payload);
+    if (known) return this.#sameUnit(await known, submission.type, submitter);
+    const stored = submission.node === undefined ? this.#queueNew(id, submission, submitter) : this.#sendNew(id, submission, submitter);
     if (submission.id === undefined) return stored;
     this.#submitting.set(id, stored);
     try {
@@ -166,6 +165,65 @@ export class Work {
     } finally {
       this.#submitting.delete(id);
     }
+  }
+
+  /** Stores and queues a unit that another node submits, once: nothing happens if it is or was here. Rejects as {@link submit} does. */
+  async admit(admission: Admission): Promise<Unit | undefined> {
+    this.#requireOpen();
+    const { id, submitter, fetch } = admission;
+    if (this.#units.isBarred(id) || this.#units.get(id)) return undefined;
+    this.#uploads.requireRoom(fetch?.bytes ?? 0);
+    return this.#queueNew(id, admission, submitter, fetch);
+  }
+
+  /** A unit that another node did not submit yet must not come any more: it was canceled there. */
+  async bar(id: string): Promise<void> {
+    await this.#units.bar(id, this.#parts.date() + MAX_TRAVEL_MS);
+  }
+
+  async #queueNew(id: string, submission: Submission, submitter: Submitter, fetch?: Fetch): Promise<Unit> {
+    const { type, payload, params, ttlMs, timeoutMs, group } = submission;
+    const { limits, date } = this.#parts;
+    const executor = this.#executors.require(type);
+    requireParams(executor, params);
+    this.#uploads.requireRoom(payload?.length ?? 0);
+    const now = date();
+    const unit: Unit = {
+      ...{ id, type, submitter, submittedAt: now, expiresAt: now + (ttlMs ?? limits.ttlMs) },
+      timeoutMs: Math.min(timeoutMs ?? Infinity, executor.timeoutMs ?? limits.timeoutMs),
+      params: this.#seal.seal(params),
+      ...{ payloadBytes: payload?.length ?? 0, state: { type: 'pending' }, outputs: {} },
+      ...{ isUploading: payload === undefined ? true : undefined, group, fetch },
+    };
+    return this.#storeNew(unit, executor, payload);
+  }
+
+  /** Stores a unit for another node, which checks its type and parameters. */
+  async #sendNew(
+    id: string,
+    { type, payload, params, ttlMs, timeoutMs = 0, node, group }: Submission,
+    submitter: Submitter,
+  ): Promise<Unit> {
+    const { limits, date } = this.#parts;
+    const sent = this.#sent;
+    if (!sent || node === undefined) throw new RelayError('NOT_FOUND', 'this relay is no node of a mesh; submit the unit without a node');
+    if (ttlMs !== undefined && ttlMs > MAX_TRAVEL_MS)
+      throw new RelayError('INVALID_PARAMS', `a unit waits for another node for at most a week: ttl must not exceed ${MAX_TRAVEL_MS}`);
+    this.#requireSeat();
+    const now = date();
+    const unit: Unit = {
+      ...{ id, type, submitter, timeoutMs, params: this.#seal.seal(params), payloadBytes: payload?.length ?? 0 },
+      ...{ submittedAt: now, expiresAt: now + Math.min(ttlMs ?? limits.ttlMs, MAX_TRAVEL_MS) },
+      ...{ state: { type: 'pending' }, outputs: {}, group },
+    };
+    if (payload && !sent.isHeld(unit, payload)) return sent.submit({ ...unit, placement: { node } }, payload);
+    this.#uploads.requireRoom(payload?.length ?? 0);
+    const held: Unit = { ...unit, placement: { node, isHeld: true }, isUploading: payload === undefined ? true : undefined };
+    if (payload && payload.length > 0) await this.#uploads.write(held, [payload]);
+    await this.#units.put(held);
+    if (payload) await sent.send(held);
+    else this.#enqueue(held);
+    return this.#units.get(id) ?? held;
   }
 
   /** The units that this submitter may see, oldest first. Undefined: all. */
@@ -180,6 +238,10 @@ export class Work {
     throw new RelayError('INVALID_PARAMS', `there is no unit '${clean(id, 100)}' of yours; work.list shows them`);
   }
 
+  get(id: string): Unit | undefined {
+    return this.#units.get(id);
+  }
+
   has(id: string): boolean {
     return this.#units.get(id) !== undefined;
   }
@@ -191,6 +253,7 @@ export class Work {
 
   /** The sizes of its outputs until now. */
   outputsOf(unit: Unit): Unit['outputs'] {
+    if (unit.placement && this.#sent) return this.#sent.outputsOf(unit);
     const run = this.#runs.get(unit.id);
     if (!run) return unit.outputs;
     const sizes = [...run.outputs].map(([name, stream]) => {
@@ -201,8 +264,8 @@ export class Work {
   }
 
   /** How many units of its type start before it; undefined if it does not wait. */
-  positionOf({ type, id }: Unit): number | undefined {
-    return this.#schedule.positionOf(type, id);
+  positionOf(unit: Unit): number | undefined {
+    return unit.placement ? this.#sent?.positionOf(unit) : this.#schedule.positionOf(unit.type, unit.id);
   }
 
   /** The parameters of a unit. */
@@ -216,7 +279,7 @@ export class Work {
   }
 
   /** Calls `read` with one of the outputs of a unit that has started as a stream, which ends with the unit. */
-  async withOutput<T>(unit: Unit, name: string | undefined, read: (stream: Stream<OutputItem>, unit: Unit) => Promise<T>): Promise<T> {
+  async withOutput<T>(unit: Unit, name: string | undefined, read: (stream: OutputReader, unit: Unit) => Promise<T>): Promise<T> {
     const { stream, close } = await this.openOutput(unit, name);
     try {
       return await read(stream, unit);
@@ -237,6 +300,7 @@ export class Work {
 
   /** Opens one of the outputs of a unit that has started: a stream, which ends with the unit. The reader closes it. */
   async openOutput(unit: Unit, name: string | undefined): Promise<OpenOutput> {
+    if (unit.placement && this.#sent) return this.#sent.openOutput(unit, name);
     const run = this.#runs.get(unit.id);
     const names = run ? [...run.outputs.keys()] : Object.keys(unit.outputs);
     const wanted = name ?? names[0] ?? 'results';
@@ -251,6 +315,7 @@ export class Work {
 
   /** Ends a unit that is pending or running. Resolves to its final state; nothing happens to one that has ended. */
   async cancel(unit: Unit): Promise<Unit> {
+    if (unit.placement?.message !== undefined && this.#sent) return (await this.#sent.cancel(unit)) ?? unit;
     const run = this.#runs.get(unit.id);
     if (run) {
       run.abort(CANCELED);
@@ -265,6 +330,7 @@ export class Work {
   /** Cancels a unit if it has not ended, and forgets it with its payload and its results. */
   async release(unit: Unit): Promise<void> {
     const ended = await this.cancel(unit);
+    if (ended.placement) await this.#sent?.release(ended);
     await this.#units.remove(ended);
     this.#parts.events.emit({ type: 'work.released', unit: unit.id, work: unit.type });
   }
@@ -292,10 +358,10 @@ export class Work {
    * undefined: its size is not known.
    */
   requireUpload(unit: Unit, bytes = 0): void {
-    if (this.#uploads.has(unit.id)) throw new RelayError('INVALID_PARAMS', `the payload of the unit ${unit.id} is being uploaded already`);
-    if (unit.state.type !== 'pending' || unit.isUploading !== true)
+    if (this.#uploads.has(unit)) throw new RelayError('INVALID_PARAMS', `the payload of the unit ${unit.id} is being uploaded already`);
+    if (unit.state.type !== 'pending' || unit.isUploading !== true || unit.fetch)
       throw new RelayError('INVALID_PARAMS', `the unit ${unit.id} does not wait for a payload; submit one with upload: true`);
-    this.#requireRoom(bytes);
+    this.#uploads.requireRoom(bytes);
   }
 
   /**
@@ -305,47 +371,52 @@ export class Work {
   async upload(unit: Unit, body: AsyncIterable<Buffer>): Promise<Unit> {
     this.#requireOpen();
     this.requireUpload(unit);
-    this.#uploads.set(unit.id, 0);
-    try {
-      const payloadBytes = await this.#writePayload(unit, body);
-      const current = this.#units.get(unit.id);
-      if (current?.state.type !== 'pending') throw endedEarly(unit);
+    return this.#complete(unit, body, () => ({}));
+  }
+
+  /** Stores the payload of a unit that another node submitted and this relay fetches, with the parameters that came with it. */
+  async fetched(unit: Unit, body: AsyncIterable<Buffer>, params: () => Dict): Promise<void> {
+    await this.#complete(unit, body, () => {
+      requireParams(this.#executors.require(unit.type), params());
+      return { params: this.#seal.seal(params()) };
+    });
+  }
+
+  async #complete(unit: Unit, body: AsyncIterable<Buffer>, more: () => Partial<Unit>): Promise<Unit> {
+    return this.#uploads.take(unit, body, async (current, payloadBytes) => {
       this.#requireOpen();
-      const complete: Unit = { ...current, payloadBytes, isUploading: false };
+      const complete: Unit = { ...current, payloadBytes, isUploading: false, ...more() };
       await this.#units.put(complete);
-      // It may have been canceled, or have expired, while it was stored.
-      if (this.#units.get(unit.id) === complete) this.#schedule.add(complete.type, complete.id);
-      this.#dispatch();
-      return this.#units.get(unit.id) ?? complete;
-    } finally {
-      this.#uploads.delete(unit.id);
-      // A release may have deleted its directory just before the file was created.
-      if (!this.has(unit.id)) await rm(this.#units.pathOf(unit.id), { recursive: true, force: true });
-    }
-  }
-
-  async #writePayload(unit: Unit, body: AsyncIterable<Buffer>): Promise<number> {
-    const path = join(await this.#units.directoryOf(unit.id), PAYLOAD);
-    const file = await open(path, 'w', 0o600).catch(payloadFailed);
-    let bytes = 0;
-    try {
-      for await (const chunk of body) {
-        this.#requireRoom(chunk.length);
-        bytes += chunk.length;
-        // It writes on from the end of the last chunk.
-        await file.writeFile(chunk).catch(payloadFailed);
-        if (this.#uploads.has(unit.id)) this.#countUploaded(unit, bytes);
+      if (complete.placement) {
+        this.#forgetExpiry(unit.id);
+        await this.#sent?.send(complete);
+      } else if (this.#units.get(unit.id) === complete) {
+        // It may have been canceled, or have expired, while it was stored.
+        this.#schedule.add(complete.type, complete.id);
+        this.#dispatch();
       }
-      await file.datasync().catch(payloadFailed);
-      return bytes;
-    } finally {
-      await file.close();
-    }
+      return this.#units.get(unit.id) ?? complete;
+    });
   }
 
-  #countUploaded(unit: Unit, bytes: number): void {
-    this.#uploads.set(unit.id, bytes);
-    if (this.#units.get(unit.id)?.state.type !== 'pending') throw endedEarly(unit);
+  /** Ends a unit that waits, since it cannot be run. */
+  async refuse(unit: Unit, reason: string): Promise<void> {
+    const current = this.#units.get(unit.id);
+    if (current?.state.type !== 'pending' || this.#runs.has(unit.id)) return;
+    this.#dequeue(current);
+    await this.#units.settle(current, { type: 'failed', reason });
+  }
+
+  /** What has changed of the units that a node submitted. */
+  changesFor(node: string, after: string, waitMs: number, signal: AbortSignal | undefined): Promise<Changes> {
+    this.#requireOpen();
+    return this.#units.changes.after(node, after, waitMs, signal);
+  }
+
+  /** A piece of the payload of a unit for the node that runs it. */
+  async payloadPiece(id: string, node: string, offset: number, limit: number): Promise<PayloadPiece> {
+    if (!this.#sent) throw new RelayError('UNAVAILABLE', 'this relay is no node of a mesh');
+    return this.#sent.piece(id, node, offset, limit);
   }
 
   /** The same submission again is the same unit. */
@@ -361,10 +432,8 @@ export class Work {
       await this.#begin(unit, executor, payload).started;
       return unit;
     }
-    const { maxPending } = this.#parts.limits;
-    if (this.#expiries.size >= maxPending)
-      throw new RelayError('LIMIT', `${maxPending} units wait already (workLimits.maxPending); submit it later`);
-    if (payload && !isSmall) await this.#writePayload(unit, asIterable(payload));
+    this.#requireSeat();
+    if (payload && !isSmall) await this.#uploads.write(unit, [payload]);
     await this.#units.put(unit, isSmall && payload.length > 0 ? { payload } : {});
     this.#enqueue(unit);
     this.#dispatch();
@@ -382,9 +451,13 @@ export class Work {
   }
 
   #dequeue({ id, type }: Unit): void {
+    this.#forgetExpiry(id);
+    this.#schedule.remove(type, id);
+  }
+
+  #forgetExpiry(id: string): void {
     this.#expiries.get(id)?.();
     this.#expiries.delete(id);
-    this.#schedule.remove(type, id);
   }
 
   async #expire(id: string): Promise<void> {
@@ -397,8 +470,7 @@ export class Work {
 
   /** Runs a unit: one that waited or, if its payload is given, a new one. The schedule counts it as running. */
   #begin(unit: Unit, executor: Executor, payload?: Buffer): UnitRun {
-    this.#expiries.get(unit.id)?.();
-    this.#expiries.delete(unit.id);
+    this.#forgetExpiry(unit.id);
     const run = new UnitRun(unit, executor, this.#runParts, payload);
     this.#runs.set(unit.id, run);
     void run.ended.then(() => this.#runs.delete(unit.id));
@@ -411,82 +483,16 @@ export class Work {
     const stored = await this.#units.output(unit.id, name);
     const filedBytes = stored ? undefined : unit.outputs[name]?.bytes;
     const storage = new Output({ directory: () => this.#units.directoryOf(unit.id), name, maxBytes: 0, stored, filedBytes });
-    return new Stream<OutputItem>({ id: `${unit.id}/${name}`, storage, clock, report: () => undefined, state: streamState(unit) });
+    return new Stream<OutputItem>({ id: `${unit.id}/${name}`, storage, clock, report: () => undefined, state: endOfOutputs(unit) });
   }
 
-  #executorOf(type: string): Executor {
-    const executors = this.#executors;
-    const executor = executors.get(type);
-    if (executor) return executor;
-    const hint = suggest(type, [...executors.keys()]);
-    throw new RelayError(
-      'INVALID_PARAMS',
-      `nothing here does the work '${clean(type, 100)}'${hint || '; work.types lists what can be submitted'}`,
-    );
-  }
-
-  #requireRoom(more: number): void {
-    const { maxBytes } = this.#parts.limits;
-    let arrived = 0;
-    for (const bytes of this.#uploads.values()) arrived += bytes;
-    if (this.#units.bytes + arrived + more <= maxBytes) return;
-    throw new RelayError('LIMIT', `payloads and results fill their ${maxBytes} bytes (workLimits.maxBytes); release finished units`);
+  #requireSeat(): void {
+    const { maxPending } = this.#parts.limits;
+    if (this.#expiries.size < maxPending) return;
+    throw new RelayError('LIMIT', `${maxPending} units wait already (workLimits.maxPending); submit it later`);
   }
 
   #requireOpen(): void {
     if (!this.#isOpen) throw new RelayError('UNAVAILABLE', 'the relay does not take work now: it is starting or stopping');
   }
-
-  #cleanUpLater(): void {
-    this.#cancelCleanUp = this.#parts.clock.after(CLEAN_UP_MS, () => {
-      void this.#cleanUp().finally(() => {
-        if (this.#isOpen) this.#cleanUpLater();
-      });
-    });
-  }
-
-  /** Removes finished units that are too old or too many, the oldest first. */
-  async #cleanUp(): Promise<void> {
-    const { limits, date, log } = this.#parts;
-    const ended = this.#units.all.filter(({ state }) => isFinal(state));
-    const excess = ended.length - limits.maxKept;
-    const due = ended.filter(({ endedAt = 0 }, index) => index < excess || endedAt + limits.keepMs <= date());
-    for (const unit of due) {
-      await this.release(unit).catch((error: unknown) => {
-        log.warn(`the unit ${unit.id} cannot be cleaned up: ${reasonOf(error)}`);
-      });
-    }
-  }
-}
-
-/** A unit that ran when the relay ended. Its process is gone, or does not know the relay any more. */
-function orphaned({ process }: Extract<UnitState, { type: 'running' }>): UnitState {
-  const still = process && isAlive(process) ? `; its process ${process.pid} still runs` : '';
-  return { type: 'failed', reason: `orphaned: the relay ended while it ran${still}` };
-}
-
-function streamState({ state }: Unit): StreamState {
-  if (state.type === 'failed') return { type: 'failed', reason: state.reason };
-  return state.type === 'succeeded' ? { type: 'ended' } : { type: 'canceled', reason: `the unit is ${state.type}` };
-}
-
-/** Throws a RelayError INVALID_PARAMS for parameters that this work does not take. */
-function requireParams({ type, params: allowed }: Executor, params: Dict): void {
-  if (allowed === 'any') return;
-  const unknown = Object.keys(params).find((name) => !allowed.includes(name));
-  if (unknown === undefined) return;
-  const known = allowed.length === 0 ? 'it takes none' : `it takes ${allowed.join(', ')}`;
-  throw new RelayError('INVALID_PARAMS', `${type} does not take the parameter '${clean(unknown, 60)}': ${known}`);
-}
-
-function endedEarly({ id }: Unit): RelayError {
-  return new RelayError('UNAVAILABLE', `the unit ${id} ended while its payload arrived`);
-}
-
-function payloadFailed(error: unknown): never {
-  throw new RelayError('STATE_DIRECTORY', `the payload cannot be stored: ${systemReason(error)}`, { cause: error });
-}
-
-async function* asIterable(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
-  yield Promise.resolve(bytes);
 }

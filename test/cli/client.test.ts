@@ -217,7 +217,7 @@ test.serial('exit codes: 1 fault, 2 invalid usage, 3 no relay, each with a one-l
     [['call', 'test', '1e999'], 2, /too large for a double/],
     [['ping', '--url', 'relay.example'], 2, /--url: found 'relay\.example', expected a URL/],
     [['ping', '--timeout', 'soon'], 2, /--timeout.*expected seconds.*86400; see co2 ping --help$/],
-    [['ping', 'me'], 2, /too many arguments/],
+    [['ping', 'cellar', 'me'], 2, /too many arguments/],
     [['pong'], 2, /unknown command 'pong'; did you mean "ping"; see co2 --help$/],
     [['ping', '--url', `http://127.0.0.1:${port}`], 3, /connection refused; is the relay running\? \(co2 start\)$/],
     [['ping', '--token', 'wrong'], 1, /^co2: fault 401: the presented token is wrong/],

@@ -27,6 +27,8 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['relay.call', 'relay.log', 'relay.push_items', 'plugin.next', 'plugin.answer', 'plugin.answer_fault'].map(
     (name) => [name, 'call'] as const,
   ),
+  ['relay.ping', 'read'],
+  ...['get_nodes', 'get_routes', 'get_network_methods', 'traceroute'].map((word) => [`relay.${word}`, 'call'] as const),
   ...['hello', 'push', 'pull'].map((word) => [`relay.${word}`, 'read'] as const),
   ...['list', 'show', 'retry', 'drop'].map((word) => [`outbox.${word}`, 'admin'] as const),
   ['relay.get_peers', 'admin'],
@@ -42,8 +44,10 @@ const CLASS_OF = new Map<string, AccessClass>([
   ...['list', 'get', 'start', 'stop', 'subscribe', 'replay', 'command', 'frames', 'cancel'].map(
     (word) => [`recording.${word}`, 'call'] as const,
   ),
-  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release'].map((word) => [`work.${word}`, 'call'] as const),
-  ...['list', 'status'].map((word) => [`service.${word}`, 'call'] as const),
+  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release', 'changes', 'page', 'payload'].map(
+    (word) => [`work.${word}`, 'call'] as const,
+  ),
+  ...['list', 'status', 'watch'].map((word) => [`service.${word}`, 'call'] as const),
   ...['start', 'stop'].map((word) => [`service.${word}`, 'admin'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],
@@ -54,14 +58,7 @@ const CLASS_OF = new Map<string, AccessClass>([
 const FOR_ALL: ReadonlySet<string> = new Set(['relay.hello', 'relay.push', 'relay.pull']);
 const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
 /** Of plugins alone, whatever rights others have. */
-const PLUGINS_ONLY: ReadonlySet<string> = new Set([
-  'relay.call',
-  'relay.log',
-  'relay.push_items',
-  'plugin.next',
-  'plugin.answer',
-  'plugin.answer_fault',
-]);
+const PLUGINS_ONLY: ReadonlySet<string> = new Set(['relay.log', 'relay.push_items', 'plugin.next', 'plugin.answer', 'plugin.answer_fault']);
 
 const PLUGIN = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite() export class Spam extends Plugin {

@@ -35,6 +35,7 @@ export async function startLinked(
   await Promise.all(
     relays.flatMap((relay, index) => neighbours(index).map((other) => relay.seen.event('link.state', { ...up, name: url(other) }))),
   );
+  await Promise.all(relays.map((relay, index) => relay.seen.event('mesh.link', { state: 'up' }, neighbours(index).length)));
   return relays;
 }
 

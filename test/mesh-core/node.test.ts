@@ -6,6 +6,9 @@ import { openStore, MemoryDisk } from '../../src/store/store.ts';
 import { MESSAGE_LOG, MeshNode, PEER_TABLE, SEEN_TABLE, TIME_TABLE, idOfKey } from '../../src/mesh-core/mesh-core.ts';
 import { ByteWriter } from '../../src/mesh-core/bytes.ts';
 import type { CustodyLimits, Effect, NodeEvent, OutboxAnswer, OutboxCommand, Submission } from '../../src/mesh-core/mesh-core.ts';
+import { encodeHead } from '../../src/mesh-core/message.ts';
+import type { Head } from '../../src/mesh-core/message.ts';
+import { sealGroup } from '../../src/mesh-core/seal.ts';
 import { randomEdges } from '../simulate/chaos.ts';
 import { VirtualDisk } from '../simulate/disk.ts';
 import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
@@ -122,7 +125,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   const mesh = new Mesh(4, LINE);
   mesh.world.crash(3, true);
   mesh.run(5000);
-  mesh.send(0, 3);
+  mesh.send(0, 3, { ref: 'message 1' });
   mesh.send(0, 'all');
   mesh.run(1000);
   t.deepEqual(mesh.delivered.sort(), ['1 m2', '2 m2']);
@@ -131,6 +134,7 @@ test('a message waits for a node that is down, over a restart of everybody', (t)
   mesh.run(90_000);
   t.deepEqual(mesh.delivered.filter((one) => one.startsWith('3')).sort(), ['3 m1', '3 m2']);
   t.deepEqual(mesh.outcomes, ['0 delivered 3']);
+  t.is(mesh.all('outcome')[0]![1].ref, 'message 1', 'the sender is known after its restart');
 });
 
 test('a message to a dead node expires in time, and its sender gets one report', (t) => {
@@ -173,6 +177,25 @@ test('a capability finds a node that offers it, and is refused if nobody does', 
   t.like(mesh.all('refused')[0]![1], { reason: 'no-candidate', text: 'no node that can be reached offers work:paint' });
 });
 
+test('long lists of what nodes offer travel once, and not with each link state', (t) => {
+  const methods = (index: number): string[] => Array.from({ length: 200 }, (_, at) => `method:plugin${index}.some_method_${at}`);
+  const capabilities = (index: number): string[] => (index < 2 ? methods(0) : methods(index));
+  const mesh = new Mesh(4, LINE, { capabilities });
+  for (const { node } of mesh.world.places) {
+    const lists = mesh.world.places.map(({ id }) => node!.nodes().find((one) => one.id === id)!.capabilities);
+    t.deepEqual(lists, [0, 1, 2, 3].map(capabilities)); // prettier-ignore
+  }
+  mesh.send(0, 'all', { target: { type: 'any', capability: 'method:plugin3.some_method_199' } });
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, ['3 m1']);
+  t.is(mesh.world.sent.get('capabilities'), 2 + 3 + 3, 'each list crosses each link to a node that lacks it; nodes 0 and 1 share theirs');
+  mesh.run(120_000);
+  t.is(mesh.world.sent.get('capabilities'), 8);
+  mesh.event(3, { type: 'describe', description: { nick: 'n3', addresses: [], hostIds: [], capabilities: methods(9), load: 0 } });
+  mesh.run(3000);
+  t.is(mesh.world.places[0]!.node!.nodes().find(({ id }) => id === mesh.id(3))!.capabilities[0], 'method:plugin9.some_method_0');
+});
+
 test('answers to answers end', (t) => {
   const mesh = new Mesh(2, [[0, 1]]);
   mesh.send(0, 'all', { generation: 16 });
@@ -184,10 +207,11 @@ test('answers to answers end', (t) => {
 
 test('what the satellites of the target reject is reported to the sender', (t) => {
   const mesh = new Mesh(4, LINE, { outcome: { type: 'dead-letter', reason: 'ham.spam.Spam crashed five times' } });
-  mesh.send(0, 3);
+  mesh.send(0, 3, { ref: 'message 1' });
   mesh.run(2000);
   t.deepEqual(mesh.outcomes, ['0 delivered 3', '0 dead-letter 3']);
-  t.is(mesh.all('outcome')[1]![1].reason, 'ham.spam.Spam crashed five times');
+  const [, report] = mesh.all('outcome').map(([, outcome]) => outcome);
+  t.like(report, { reason: 'ham.spam.Spam crashed five times', ref: 'message 1' });
 });
 
 test('too much for one node is refused; a neighbour that is away loses its oldest broadcasts, with a report', (t) => {
@@ -401,6 +425,91 @@ test('traffic flows again within 5 s after a silent loss, and within 1 s after a
   }
 });
 
+/** A node with one neighbour, that of key 1, whose messages are given to it. Returns the payloads that it delivers until then. */
+function neighbourOf(limits: Partial<CustodyLimits> = {}) {
+  const [id, peer] = [0, 1].map((key) => idOfKey(fakeCrypto, fakeSigner(key).publicKey)) as [string, string];
+  const description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
+  const node = new MeshNode({ id, epoch: 1, signer: fakeSigner(0), crypto: fakeCrypto, random: () => 0.5, description, limits }, 0);
+  const delivered: string[] = [];
+  const event = (one: NodeEvent, now: number): readonly Effect[] => {
+    const effects = node.handle(one, now);
+    for (const effect of effects) if (effect.type === 'deliver') delivered.push(String(effect.payload));
+    return effects;
+  };
+  event({ type: 'proven', channel: 1, peer: { id: peer, epoch: 1, instance: 'a' } }, 0);
+  event({ type: 'frame', channel: 1, frame: { type: 'states', states: [], isAnswer: true } }, 0);
+  const ack = { through: 0, next: 1, hasGap: false, returned: [], seen: 0, window: 256 };
+  let first = 1;
+  /** The message of the neighbour with this number arrives; the payload is its number. */
+  const receive = (number: number, isOrdered: boolean, now: number): void => {
+    const payload = Buffer.from(String(number));
+    const head: Head = {
+      ...{ origin: peer, epoch: 1, target: undefined, number, low: 1, sentAt: 0, ttlMs: 60_000, isDurable: false, isOrdered, hostId: 'h' },
+      ...{ generation: 0, ref: '', contentType: 'dict', payloadHash: fakeCrypto.hash(payload) },
+    };
+    const bytes = encodeHead(head);
+    const [seal] = sealGroup([bytes], fakeSigner(1), fakeCrypto);
+    const items = [{ head: bytes, seal: seal!, payload, hops: 15, ageMs: 0, via: [peer] }];
+    event({ type: 'frame', channel: 1, frame: { type: 'push', first: first++, items, ack } }, now);
+  };
+  return { node, event, delivered, receive };
+}
+
+test('an ordered message that overtook another waits for it, at most five seconds, and others do not', (t) => {
+  const { node, event, delivered, receive } = neighbourOf();
+  // The first broadcast of a node need not wait for those from before this node came.
+  receive(100, true, 5);
+  receive(103, true, 10);
+  receive(102, true, 20);
+  receive(105, false, 30);
+  t.deepEqual(delivered, ['100', '105']);
+  receive(101, true, 40);
+  t.deepEqual(delivered, ['100', '105', '101', '102', '103']);
+  receive(107, true, 1000);
+  receive(108, true, 3000);
+  receive(110, true, 4000);
+  t.is(node.wakeAt <= 6000, true);
+  event({ type: 'tick' }, 5999);
+  t.is(delivered.length, 5);
+  event({ type: 'tick' }, 6000);
+  t.deepEqual(delivered.slice(5), ['107', '108'], 'number 106 does not come');
+  receive(109, true, 6500);
+  t.deepEqual(delivered.slice(7), ['109', '110']);
+});
+
+test('of what a neighbour gives back at most a fifth of the traffic is sent again', (t) => {
+  const { event } = neighbourOf();
+  let [sent, first, last, repeated, now, token] = [0, 0, 0, 0, 0, 0];
+  const seen = new Set<string>();
+  const take = (effects: readonly Effect[]): void => {
+    for (const effect of effects) {
+      if (effect.type !== 'send' || effect.frame.type !== 'push') continue;
+      last = effect.frame.first + effect.frame.items.length - 1;
+      for (const { head } of effect.frame.items) {
+        sent++;
+        if (seen.has(head.toString('hex'))) repeated++;
+        seen.add(head.toString('hex'));
+      }
+    }
+  };
+  const submission = { target: { type: 'all' }, payload: Buffer.from('x'), isDurable: false, isOrdered: false, hostId: 'h' } as const;
+  for (; now < 10_000; now += 10) {
+    // 1,000 new ones per second, and the neighbour has no room for any.
+    for (let count = 0; count < 10; count++) {
+      const one = { ...submission, token: String(++token), generation: 0, contentType: 'dict', ttlMs: 600_000 };
+      take(event({ type: 'submit', submission: one, wallMs: 0 }, now));
+    }
+    const returned = Array.from({ length: last - first }, (_, index) => [first + 1 + index, 'quota'] as const);
+    const ack = { through: last, next: last + 1, hasGap: false, returned, seen: 0, window: 256 };
+    first = last;
+    take(event({ type: 'frame', channel: 1, frame: { type: 'ack', ack } }, now));
+  }
+  t.log(`${sent} sent, ${repeated} of them again`);
+  t.true(sent >= 10_000 && repeated > 1000);
+  // What may be sent again without other traffic is not much: 100 per second.
+  t.true(repeated < 0.2 * sent + 10 * 100 + 256, `${repeated} of ${sent}`);
+});
+
 type Step =
   | { readonly type: 'submit'; readonly isBroadcast: boolean }
   | { readonly type: 'drop'; readonly which: number }
@@ -549,7 +658,7 @@ test('over crashes nothing that was accepted is lost, what was done long ago sta
     }),
     { numRuns: 300 },
   );
-  t.true(moved > 20, `records were moved in ${moved} runs`);
+  t.true(moved > 5, `records were moved in ${moved} runs`);
   t.log(`records were moved in ${moved} runs`);
 });
 

@@ -52,6 +52,16 @@ test('bytes that are read as a head are the only ones for it', (t) => {
   t.pass();
 });
 
+test('a head or link state of another version is refused', (t) => {
+  const head = encodeHead(plainHead('a'.repeat(32)));
+  head[0] = 0;
+  t.throws(() => decodeHead(head), { message: /malformed at byte 1/ });
+  const state = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0, id: '', epoch: 1, sequence: 1, isLeaving: false };
+  const { bytes } = signState({ ...state, neighbours: [] }, fakeSigner(1), fakeCrypto);
+  bytes[0] = 0;
+  t.throws(() => readState(bytes, fakeCrypto), { message: /malformed at byte 1/ });
+});
+
 test('bytes of any kind are refused as heads, link states, records and numbers without other errors', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (array) => {

@@ -161,6 +161,8 @@ test('frames are the same after the wire', (t) => {
     { type: 'states', states: [Buffer.from('one'), Buffer.alloc(0)], isAnswer: true },
     { type: 'summary', summary: 2 ** 32 - 1 },
     { type: 'want', ids: [id] },
+    { type: 'want-capabilities', hashes: [Buffer.alloc(32, 7)] },
+    { type: 'capabilities', lists: [Buffer.from('a list')] },
     { type: 'bye', reason: 'the node leaves', states: [Buffer.from('last')] },
     ...Array.from({ length: 50 }, (): Frame => {
       const items = Array.from({ length: 1 + random.below(64) }, () => envelopeOf(random));

@@ -1,9 +1,10 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
 import type { Clock, QueueLimits } from '../../src/core/core.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
+import type { MeshPort } from '../../src/mesh/mesh.ts';
 import type { Message } from '../../src/message/message.ts';
 import { permissionOf } from '../../src/access/access.ts';
-import { ACCESS_CLASSES, systemClock } from '../../src/core/core.ts';
+import { ACCESS_CLASSES, RelayError, systemClock } from '../../src/core/core.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { HostedMethod, Caller } from '../../src/rpc/rpc.ts';
 import type { PluginStatus, SatelliteStatus, Hooks, PluginHost } from '../../src/plugin-host/plugin-host.ts';
@@ -39,11 +40,20 @@ export interface Heart {
   readonly router: Router;
   readonly status: () => RelayStatus;
   readonly log: LogRecord;
+  readonly events: EventStream<RelayEvent>;
   readonly delivered: { readonly message: Message; readonly except: string | undefined }[];
   readonly forwarded: Message[];
   readonly call: (name: string, params?: readonly Value[], caller?: Caller) => Promise<Sendable>;
   /** Lets every dict pass these hooks. */
   readonly setHooks: (hooks: Hooks) => void;
+}
+
+/** What a relay in a mesh has of its own. */
+export interface HeartInMesh {
+  readonly meshPort?: MeshPort;
+  readonly hostId?: string;
+  /** Stores messages of durable satellites. */
+  readonly keep?: PluginHost['keep'];
 }
 
 export function makeHeart(
@@ -53,13 +63,15 @@ export function makeHeart(
   // Time stands still, timers run.
   clock: Clock = { now: () => 1_000, after: (ms, due) => systemClock.after(ms, due) },
   hookLimits: QueueLimits = { maxMessages: 1000, maxBytes: 2e6 },
+  { meshPort, hostId = SELF, keep = () => undefined }: HeartInMesh = {},
 ): Heart {
   const log = new LogRecord();
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
   const local = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
-  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & Pick<PluginHost, 'deliver' | 'keep'> = {
-    keep: () => undefined,
+  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & Pick<PluginHost, 'deliver' | 'keep' | 'reportDelivery'> = {
+    keep,
+    reportDelivery: () => undefined,
     deliver: (message, except) => delivered.push({ message, except }),
     status: () => ({
       plugins: [{ name: 'ham.spam', satellites: local } as unknown as PluginStatus],
@@ -76,7 +88,7 @@ export function makeHeart(
     targets: () => ['http://192.0.2.9:2004'],
     forward: (message: Message) => forwarded.push(message),
     isPeerAddress: (address: string) => address === '192.0.2.9',
-    status: () => ({ peers: [], hopLimited: 0 }),
+    status: () => ({ peers: [], hopLimited: 0, node: undefined }),
   };
   const events = new EventStream<RelayEvent>({ clock, transient: TRANSIENT_RELAY_EVENTS });
   const satellites = new Satellites({
@@ -89,7 +101,7 @@ export function makeHeart(
     isValidToken: () => true,
   });
   const identity = new OwnIdentity();
-  if (identified) identity.set({ hostId: SELF, address: '192.0.2.1', port: 2004 });
+  if (identified) identity.set({ hostId, address: hostId.slice(hostId.indexOf('@') + 1, hostId.lastIndexOf(':')), port: 2004 });
   const relayLog = log.source('relay');
   const rejections = new RejectionLog(relayLog, clock, events);
   let hooks: Hooks | undefined;
@@ -101,11 +113,12 @@ export function makeHeart(
   };
   const common = { clock, log: relayLog, self: identity.get };
   const router = new Router({
-    ...{ ...common, pluginHost, satellites, mesh, relayPlugins, hookLimits, rejections, events },
+    ...{ ...common, pluginHost, satellites, mesh, meshPort, relayPlugins, hookLimits, rejections, events },
     maxDictBytes: 8 * 1024 * 1024,
   });
   const dispatcher = new Dispatcher({
     ...{ ...common, peers: mesh, reportFailure: () => 'reported' },
+    callNode: ({ node }) => Promise.reject(new RelayError('NOT_FOUND', `no node is named '${node}'`)),
     options: { ...relayDefaults, ...options, access: { ...relayDefaults.access, ...access } },
   });
   const properties = propertiesOf({
@@ -114,7 +127,7 @@ export function makeHeart(
   });
   const status = (): RelayStatus => relayStatus({ router, rejections, dispatcher });
   addBasicMethods(dispatcher.registry, router, properties);
-  addSatelliteMethods(dispatcher.registry, { satellites, router, rejections });
+  addSatelliteMethods(dispatcher.registry, { satellites, router, rejections, generationOf: () => 0 });
   addStatus(dispatcher.registry, {
     ...{ properties, counters: status, mesh: mesh.status, plugins: pluginHost.status, relayPlugins: relayPlugins.status },
     capabilities: () => ({ work: { running: [], pending: 0, kept: 0, bytes: 0 }, recordings: [], services: [] }),
@@ -131,7 +144,7 @@ export function makeHeart(
     })),
   );
   return {
-    ...{ dispatcher, router, status, log, delivered, forwarded },
+    ...{ dispatcher, router, status, log, delivered, forwarded, events },
     call: (name, params = [], caller = LOCAL) => dispatcher.call(name, params, caller),
     setHooks: (given) => {
       hooks = given;

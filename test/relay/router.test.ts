@@ -317,7 +317,7 @@ test('a satellite calls like any client, gets its own copy of the result, and ne
   t.not(given[0], mine);
   t.not(answer, given[0]);
   await t.throwsAsync(call('a.b.nobody', []), { code: 'NO_SUCH_METHOD' });
-  await t.throwsAsync(call('ping', [], { node: 'b7' }), { code: 'INVALID_PARAMS', message: /'b7'/ });
+  await t.throwsAsync(call('ping', [], { node: 'b7' }), { code: 'NOT_FOUND', message: /'b7'/ });
 });
 
 test('a relay that sends as a peer and is not listed is reported once', async (t) => {

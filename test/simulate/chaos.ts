@@ -52,7 +52,7 @@ export function run({ seed, nodes, overrides }: RunOptions): RunResult {
   const world: World = new World({
     ...{ random, nodes, edges, overrides },
     // Small enough that messages are read back from the disk, and moved on it, in some runs.
-    limits: { cacheBytes: random.pick([0, 2000, 2 ** 20]), shortLog: random.pick([16, 256]) },
+    limits: { cacheBytes: random.pick([300, 2000, 2 ** 20]), shortLog: random.pick([16, 256]) },
     capabilities: (index) => (index % 3 === 0 ? ['work:render'] : []),
     onEffect: (index, effect) => {
       oracle.effect(index, effect);

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { SeenMessages, Topology } from '../../src/mesh-core/mesh-core.ts';
 import { run } from './chaos.ts';
+import { converge } from './converge.ts';
 import type { Overrides } from './world.ts';
 
 const SEEDS = 200;
@@ -36,6 +37,14 @@ test('the same seed gives the same run, and another one another', (t) => {
   const [first, again, other] = [run({ seed: 5, nodes: NODES }), run({ seed: 5, nodes: NODES }), run({ seed: 6, nodes: NODES })];
   t.deepEqual(first, again);
   t.not(first.logHash, other.logHash);
+});
+
+test('300 relays that start together know each other within two seconds', (t) => {
+  t.timeout(120_000);
+  const { seconds, frames, cpuSeconds } = converge(300, 1);
+  t.log(`${seconds} s, ${frames} frames, ${cpuSeconds.toFixed(1)} s of processor time`);
+  t.true(seconds !== undefined && seconds <= 2);
+  t.true(frames < 40_000, `${frames} frames`);
 });
 
 class ForgetfulMessages extends SeenMessages {

@@ -30,6 +30,8 @@ export interface WorldOptions {
   /** Pairs of nodes; the first one connects to the second. */
   readonly edges: readonly (readonly [number, number])[];
   readonly overrides?: Overrides | undefined;
+  /** False: the run has no hash. Default true. */
+  readonly isLogged?: boolean;
   readonly limits?: Partial<CustodyLimits> | undefined;
   readonly capabilities?: (index: number) => readonly string[];
   /** Gets every effect that is not for the network or the disk. */
@@ -86,6 +88,8 @@ export class World {
   /** The node that claims to have links to all others, if there is one. */
   boaster: number | undefined;
   frames = 0;
+  /** Frames by their type. */
+  readonly sent = new Map<Frame['type'], number>();
   /** Messages in these frames, each as often as it was sent. */
   messages = 0;
   events = 0;
@@ -211,6 +215,7 @@ export class World {
 
   /** Adds a line to the log of the run. */
   note(line: string): void {
+    if (this.#options.isLogged === false) return;
     this.#log.push(`${Math.round(this.now * 1000)} ${line}`);
     if (this.#log.length >= 1000) this.#hash.update(this.#log.splice(0).join('\n'));
   }
@@ -246,7 +251,8 @@ export class World {
       return;
     }
     this.events++;
-    if (event.type !== 'tick') this.note(`${index} ${event.type}${event.type === 'frame' ? ` ${event.frame.type}` : ''}`);
+    if (event.type !== 'tick' && this.#options.isLogged !== false)
+      this.note(`${index} ${event.type}${event.type === 'frame' ? ` ${event.frame.type}` : ''}`);
     this.#perform(index, node.handle(event, this.now));
   }
 
@@ -374,6 +380,7 @@ export class World {
     const channel = this.#channels.get(`${index}:${place.life}:${number}`);
     if (!channel) return;
     this.frames++;
+    this.sent.set(frame.type, (this.sent.get(frame.type) ?? 0) + 1);
     if (frame.type === 'push') this.messages += frame.items.length;
     const other = channel.ends[0].index === index && channel.ends[0].number === number ? channel.ends[1] : channel.ends[0];
     const copies = this.#happens(this.faults.duplicates) ? 2 : 1;

@@ -10,7 +10,7 @@ const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
  * Directories below plugin-host. Each has a public file for its siblings and for plugin-host; other directories import plugin-host only.
  */
 const HOST = ['hosted', 'durable', 'pipe', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
-const PARTS = ['plugin-host', 'mesh-core', 'mesh', 'satellites'];
+const PARTS = ['plugin-host', 'mesh-core', 'mesh', 'nodes', 'satellites'];
 const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recordings', 'services', 'http', 'metrics', 'config'];
 
 /** Directory -> the directories that it may import. */
@@ -47,6 +47,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'plugin-host': [...BASE, 'events', 'plugin', 'loader', 'rpc', ...HOST],
   'mesh-core': [...BASE, 'store'],
   mesh: [...FLOW, 'mesh-core'],
+  nodes: [...FLOW, 'mesh-core', 'mesh'],
   satellites: FLOW,
   relay: [...FLOW, ...PARTS],
   work: [...FLOW, ...PARTS, 'relay'],

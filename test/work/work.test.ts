@@ -98,7 +98,12 @@ const submission = (id: string, type = 'ham.spam:work', more: Partial<Submission
 async function resultsOf(kit: Kit, unit: Unit): Promise<readonly string[]> {
   const found: string[] = [];
   await kit.work.withOutput(unit, undefined, async (stream) => {
-    for await (const { offset, item } of stream.read()) found.push(`${offset} ${item.kind} ${item.bytes.toString()}`);
+    for (let from = 0; ;) {
+      const page = await stream.page({ from, waitMs: 10_000 });
+      for (const { offset, item } of page.items) found.push(`${offset} ${item.kind} ${item.bytes.toString()}`);
+      if (page.items.length === 0 && page.state.type !== 'open') return;
+      from = page.next;
+    }
   });
   return found;
 }

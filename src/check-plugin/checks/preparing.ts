@@ -9,7 +9,9 @@ import { failed, note, ok } from '../outcome.ts';
 
 const SECTION = 'What the relay calls';
 const MISSING = 'the program does not have it, which is allowed';
-const CAPABILITIES: readonly string[] = ['receive', 'exposed', 'handover', 'work', 'datasource', 'controller', 'services'];
+const CAPABILITIES: readonly string[] = [
+  ...['receive', 'exposed', 'handover', 'work', 'datasource', 'controller', 'services', 'on_delivery'],
+];
 
 /** Calls a method; resolves to undefined if the program does not have it. */
 async function ask({ main, parts: { limits } }: Exam, method: string, params: readonly Sendable[]): Promise<Value | undefined> {

@@ -8,13 +8,21 @@ import type { Clock, Log } from '../../core/core.ts';
 import { NO_EVENTS } from '../../events/events.ts';
 import { snapshotOf, registerLoader, trackModules } from '../../loader/loader.mjs';
 import type { Verdict } from '../../message/message.ts';
-import type { Frame } from '../../plugin/internal.ts';
+import type { DeliveryReport, Frame } from '../../plugin/internal.ts';
 import { Double, dictOf, freezeDict, isDict, shareDict, showValue } from '../../values/values.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { frameOf, placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { HostedEndpointType, PluginProblem, RelayPort } from '../hosted/hosted.ts';
-import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, noSatellitesProblem } from '../modules/internal.ts';
+import {
+  DeliveryContext,
+  hasOwnMethod,
+  importModule,
+  pickSatellites,
+  Version,
+  Watchdog,
+  noSatellitesProblem,
+} from '../modules/internal.ts';
 import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/internal.ts';
 import { ChildEndpoints } from './child-endpoints.ts';
 import { accountOnWire } from './job.ts';
@@ -28,6 +36,11 @@ export interface ChildModuleParts {
   readonly job: ChildJob;
   readonly client: Pick<RelayClient, 'call'>;
   readonly log: Log;
+}
+
+/** What the relay says of a message. */
+interface ChildStamp extends ContextStamp {
+  readonly generation: number;
 }
 
 /** A satellite that implements `receive`. */
@@ -48,6 +61,8 @@ export class ChildModule {
   readonly #methods = new Map<string, ChildMethod>();
   /** The contexts of the deliveries in progress. */
   readonly #contexts = new Set<DeliveryContext>();
+  /** The generations of the messages that satellites are receiving. */
+  readonly #receivingFrom = new Map<string, number>();
   /** What ends each unit of work, recording and command in progress, by the id of its stream. */
   readonly #streams = new Map<string, AbortController>();
   #isStopping = false;
@@ -146,6 +161,7 @@ export class ChildModule {
         ...(controllers.length > 0 ? ['controller'] : []),
         ...(endpoints.length > 0 ? ['services'] : []),
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
+        ...(satellites.some(({ instance, declared: { target } }) => hasOwnMethod(instance, target, 'onDelivery')) ? ['on_delivery'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
       durable: satellites.some(({ declared: { options }, inbox }) => inbox !== undefined && options.durable === true),
@@ -180,6 +196,16 @@ export class ChildModule {
       // Unlike an invalid configuration, a failed setup may succeed at the next start.
       throw new RelayError('UNAVAILABLE', reasonOf(error), { cause: error });
     });
+  }
+
+  /** The relay's `plugin.on_delivery(report)`: what became of a message that a satellite of this process sent. */
+  async onDelivery([report]: readonly Value[]): Promise<boolean> {
+    const { satellite, id, status, reason, node } = isDict(report) ? report : dictOf();
+    if (typeof satellite !== 'string' || typeof id !== 'string' || typeof reason !== 'string')
+      throw new RelayError('INVALID_PARAMS', 'plugin.on_delivery takes a struct of a report');
+    const about = typeof node === 'string' && node !== '' ? node : undefined;
+    await this.#version?.reportDelivery(satellite, { id, status: status as DeliveryReport['status'], reason, node: about });
+    return true;
   }
 
   /** Finds an exposed method by its full name, once its satellite runs. */
@@ -271,7 +297,7 @@ export class ChildModule {
   }
 
   /** Delivers to all satellites except `except`. Rejects like {@link notify}. */
-  async #deliver(dict: Frozen, stamp: ContextStamp, except?: string): Promise<void> {
+  async #deliver(dict: Frozen, stamp: ChildStamp, except?: string): Promise<void> {
     const recipients = this.#receiving().filter(({ name }) => name !== except);
     const failures = await Promise.all(recipients.map((recipient) => this.#receive(recipient, dict, stamp)));
     const reasons = failures.filter((reason) => reason !== undefined);
@@ -279,10 +305,11 @@ export class ChildModule {
   }
 
   /** Resolves to the reason if the delivery failed. */
-  async #receive({ name, instance }: ReceivingSatellite, frozen: Frozen, stamp: ContextStamp): Promise<string | undefined> {
+  async #receive({ name, instance }: ReceivingSatellite, frozen: Frozen, stamp: ChildStamp): Promise<string | undefined> {
     const { receiveTimeoutMs: ms } = this.#parts.job;
     const context = new DeliveryContext(stamp);
     this.#contexts.add(context);
+    this.#receivingFrom.set(name, stamp.generation);
     try {
       const late = `it did not end in ${ms} ms (receiveTimeoutMs); the next message is delivered`;
       await withTimeout(this.#clock, ms, late, () => instance.receive?.(shareDict(frozen), context));
@@ -292,6 +319,7 @@ export class ChildModule {
       return `${name}: ${this.explain(error)}`;
     } finally {
       this.#contexts.delete(context);
+      this.#receivingFrom.delete(name);
     }
   }
 
@@ -303,13 +331,16 @@ export class ChildModule {
     const { client, log } = this.#parts;
     return {
       expose: () => undefined,
-      send: async (satellite, dict, { durable }) => {
+      send: async (satellite, dict, { to, durable, ttlMs, ordered }) => {
         // The dict is serialized here, so that the author sees the same error as in the relay's own process.
         const source = serialiseStruct(dict, { nil: true, i8: true });
-        const id = (await client.call('relay.relay', [dict, durable === undefined ? {} : { durable }])) as string;
+        const received = this.#receivingFrom.get(satellite);
+        const generation = received === undefined ? 0 : received + 1;
+        const own = { satellite, gen: generation === 0 ? undefined : generation };
+        const id = (await client.call('relay.relay', [dict, { to, durable, ttl_ms: ttlMs, ordered, ...own }])) as string;
         // The relay does not deliver the dict back to this process, which may contain other satellites of the module.
-        if (this.#receiving().some(({ name }) => name !== satellite))
-          this.#deliverToSiblings(satellite, id, source).catch((error: unknown) => {
+        if (to === undefined && this.#receiving().some(({ name }) => name !== satellite))
+          this.#deliverToSiblings(satellite, id, generation, source).catch((error: unknown) => {
             log.error(`${clean(satellite)}: what it sent failed here:`, error);
           });
         return id;
@@ -319,9 +350,9 @@ export class ChildModule {
     };
   }
 
-  async #deliverToSiblings(satellite: string, id: string, source: string): Promise<void> {
+  async #deliverToSiblings(satellite: string, id: string, generation: number, source: string): Promise<void> {
     const dict = await this.#asReceived(source);
-    await this.#deliver(dict, { id, hops: 0, ageMs: 0, redelivered: false, verdict: 'local' }, satellite);
+    await this.#deliver(dict, { id, hops: 0, ageMs: 0, redelivered: false, verdict: 'local', generation }, satellite);
   }
 
   /** A dict that a satellite of this process sent, in the form in which other satellites receive it. */
@@ -360,14 +391,15 @@ function withoutStamp(dict: Dict): Frozen {
   return freezeDict(dictOf(['host_id', 'client_address', ...members].map((name) => [name, dict[name] ?? null])));
 }
 
-/** Reads the struct `{id, hops, age_ms, redelivered, verdict}` from the relay. */
-function stampOf(co2: Value | undefined): ContextStamp {
-  const { id, hops, age_ms: age, redelivered, verdict } = isDict(co2) ? co2 : dictOf();
+/** Reads the struct `{id, hops, age_ms, redelivered, verdict, gen?}` from the relay. */
+function stampOf(co2: Value | undefined): ChildStamp {
+  const { id, hops, age_ms: age, redelivered, verdict, gen } = isDict(co2) ? co2 : dictOf();
   return {
     id: typeof id === 'string' ? id : '',
     hops: typeof hops === 'number' ? hops : 0,
     ageMs: typeof age === 'number' ? age : 0,
     redelivered: redelivered === true,
+    generation: typeof gen === 'number' ? gen : 0,
     verdict: (typeof verdict === 'string' ? verdict : 'checked') as Verdict,
   };
 }

@@ -64,6 +64,7 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
     ['plugin.close', (params) => module.endpoints.close(params)],
     ['ping', () => true],
     ['plugin.handover', () => module.handover()],
+    ['plugin.on_delivery', (params) => module.onDelivery(params)],
     [
       'plugin.restore',
       ([states]) => {

@@ -3,7 +3,7 @@ import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { RetainedVersions } from '../../loader/loader.mjs';
-import type { CallOptions, SendOptions } from '../../plugin/internal.ts';
+import type { CallOptions, DeliveryReport, SendOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { TRANSIENT_INBOX_EVENTS, logInboxEvent } from './inbox-events.ts';
@@ -26,7 +26,10 @@ export interface RelayPort {
    * another plugin has a method of the same name.
    */
   expose(plugin: string, methods: readonly HostedMethod[]): void;
-  send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
+  /**
+   * `generation`: how many messages in a row, this one included, were sent in answer to one another; 0 if it answers none.
+   */
+  send(satellite: string, dict: Sendable, options: SendOptions, generation: number): Promise<string>;
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
 }
 
@@ -277,6 +280,11 @@ export interface HostedPlugin {
   stop(): Promise<void>;
   /** Ends it and starts its current version. Rejects with the reason why that does not run. Default: `stop`, then `start`. */
   restart?(): Promise<void>;
+  /**
+   * Reports to one of its satellites what became of a message. Rejects with what the satellite throws, or with a RelayError UNAVAILABLE if
+   * it is not running now.
+   */
+  reportDelivery(satellite: string, report: DeliveryReport): Promise<void>;
   /** Keeps the failure of one of its methods as its last error. Returns the reason, with the place in its code. */
   noteFailure(method: string, error: unknown): string;
   /**

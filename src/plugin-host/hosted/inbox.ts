@@ -123,6 +123,8 @@ export class Inbox {
   #isPaused = false;
   /** The delivery in progress. */
   #running: Delivery | undefined;
+  /** The message that is being delivered, until the recipient returns a promise. */
+  #current: Message | undefined;
   /** The delivery to be repeated before anything else. */
   #interrupted: Delivery | undefined;
   readonly #recipient: Recipient;
@@ -146,6 +148,12 @@ export class Inbox {
     if (this.#phase !== 'open' || this.#isPaused || this.#running !== undefined) return false;
     if (this.#durable !== undefined && !this.#isAttached) return false;
     return this.#queue.length > 0 || this.#interrupted !== undefined;
+  }
+
+  /** The generation of what the satellite sends now: one more than that of the message that it is receiving; 0 if it receives none. */
+  get generation(): number {
+    const message = this.#running?.message ?? this.#current;
+    return message === undefined ? 0 : (message.generation ?? 0) + 1;
   }
 
   /** True if the messages of the satellite are stored. */
@@ -183,12 +191,15 @@ export class Inbox {
     const message = again?.message ?? this.#queue.shift();
     if (!message) return;
     try {
-      const isAgain = again?.redelivered === true || this.#durable?.mayHaveBeenDelivered === true;
+      const isAgain = again?.redelivered === true || this.#durable?.mayHaveBeenDelivered === true || message.isRedelivered === true;
+      this.#current = message;
       const result = this.#recipient.deliver(message, isAgain, now);
+      this.#current = undefined;
       // Each attempt is an object of its own, since the promise of an interrupted one may settle during the next.
       if (isPromise(result)) this.#wait(attempt(message, again), result);
       else this.#countDelivered(message);
     } catch (error) {
+      this.#current = undefined;
       this.#countFailed(message, error);
     }
   }

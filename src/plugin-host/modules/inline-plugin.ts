@@ -4,6 +4,7 @@
  */
 import { clean, nextDelay, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
+import type { DeliveryReport } from '../../plugin/internal.ts';
 import { retainedVersions, renewChanged, staleImports } from '../../loader/loader.mjs';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import {
@@ -131,6 +132,11 @@ export class InlinePlugin implements HostedPlugin {
       ...{ restarts: this.#restarts, lastError: this.#lastError, reloadError: this.#isRunning ? this.#reloadError : undefined },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
+  }
+
+  async reportDelivery(satellite: string, report: DeliveryReport): Promise<void> {
+    if (!this.#version) throw new RelayError('UNAVAILABLE', `${this.name} is not running`);
+    await this.#version.reportDelivery(satellite, report);
   }
 
   noteFailure(method: string, error: unknown): string {

@@ -7,5 +7,5 @@ export { importModule, pickSatellites } from './load.ts';
 export type { LoadedModule, SatelliteInstance } from './load.ts';
 export { DeliveryContext } from './recipient.ts';
 export type { ContextStamp } from './recipient.ts';
-export { Version } from './version.ts';
+export { Version, hasOwnMethod } from './version.ts';
 export { Watchdog } from './watchdog.ts';

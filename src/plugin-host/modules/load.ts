@@ -11,7 +11,7 @@ import type { PluginProblem } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 
 /** The members of a satellite that the host uses. A class that does not extend `Plugin` may lack any of them. */
-export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit' | 'handover' | 'restore'>> & {
+export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'onDelivery' | 'setup' | 'exit' | 'handover' | 'restore'>> & {
   [ATTACH]?: (sender: Sender) => void;
 };
 

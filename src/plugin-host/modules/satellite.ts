@@ -3,7 +3,15 @@ import { isPromise, RelayError, runStep, withTimeout } from '../../core/core.ts'
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { ATTACH } from '../../plugin/internal.ts';
-import type { ControllerOptions, DatasourceOptions, Frame, Sender, WorkOptions, WorkResult } from '../../plugin/internal.ts';
+import type {
+  ControllerOptions,
+  DatasourceOptions,
+  DeliveryReport,
+  Frame,
+  Sender,
+  WorkOptions,
+  WorkResult,
+} from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import {
@@ -56,6 +64,8 @@ export interface SatelliteParts {
   readonly datasources: readonly (GeneratorMethod<DatasourceOptions> & { readonly help: string })[];
   readonly controllers: readonly (GeneratorMethod<ControllerOptions> & { readonly help: string })[];
   readonly endpoints: readonly (EndpointMethod & { readonly help: string })[];
+  /** ms for one `onDelivery`. */
+  readonly reportTimeoutMs: number;
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
@@ -151,13 +161,13 @@ export class Satellite {
 
   /** Injects the sender. Classes that do not extend `Plugin` have no `send`. */
   attach(port: RelayPort): void {
-    const { name, log, instance } = this.#parts;
+    const { name, log, instance, inbox } = this.#parts;
     const sender: Sender = {
       name,
       log,
       send: async (dict, options) => {
         this.#requireAlive();
-        return port.send(name, dict, options);
+        return port.send(name, dict, options, inbox?.generation ?? 0);
       },
       call: async (method, params, options) => {
         this.#requireAlive();
@@ -165,6 +175,15 @@ export class Satellite {
       },
     };
     if (typeof instance[ATTACH] === 'function') instance[ATTACH](sender);
+  }
+
+  /** Calls its `onDelivery`. Rejects with what that throws, or with a RelayError UNAVAILABLE if it does not run. */
+  async reportDelivery(report: DeliveryReport): Promise<void> {
+    const { name, instance, reportTimeoutMs: timeoutMs, watchdog, watched, clock } = this.#parts;
+    if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${name} is not running`);
+    await withTimeout(clock, timeoutMs, `onDelivery() took longer than ${timeoutMs} ms (receiveTimeoutMs)`, () =>
+      watchdog.run(watched, 'onDelivery', () => instance.onDelivery?.(report)),
+    );
   }
 
   /** What its `handover` returns; undefined if it has none. Rejects with a RelayError PLUGIN_REFUSED. */

@@ -5,7 +5,7 @@ import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { docCommentsOf } from '../../loader/loader.mjs';
 import { ATTACH } from '../../plugin/internal.ts';
-import type { AnyClass, ControllerOptions, DatasourceOptions, WorkOptions } from '../../plugin/internal.ts';
+import type { AnyClass, ControllerOptions, DatasourceOptions, DeliveryReport, WorkOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
 import type { DurableQueues, HostedOptions, HostEvent, Inbox, Offers, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
@@ -126,6 +126,11 @@ export class Version {
     for (const { satellite } of this.satellites) satellite.attach(port);
   }
 
+  /** Reports to the satellite of this name what became of a message. Rejects as its `reportDelivery` does; other names do nothing. */
+  async reportDelivery(name: string, report: DeliveryReport): Promise<void> {
+    await this.satellites.find(({ declared }) => declared.name === name)?.satellite.reportDelivery(report);
+  }
+
   /**
    * Sets up its satellites, in order. `states` has the states of the satellites of the previous version, by name; `onRunning` is called
    * after each setup. Rejects with a RelayError PLUGIN_REFUSED; then the caller must exit the satellites that are running.
@@ -244,7 +249,7 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
   const { clock, options, watchdog, events, wake } = parts;
   const log = parts.logs(`plugin.${module.module}`);
   const common = { name, directory: module.root, clock, log, watchdog, watched: watchdog.of(module.module) };
-  const inbox = receives(instance, target)
+  const inbox = hasOwnMethod(instance, target, 'receive')
     ? makeInbox({
         ...{ ...common, plugin: module.module, events, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
         ...{ asked: declared.options.inbox, allowed: options.inbox },
@@ -263,7 +268,8 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
     controllers: declared.controllers.map(withHelp),
     endpoints: declared.endpoints.map(withHelp),
   };
-  const satellite = new Satellite({ ...common, ...offered, module: module.module, file: module.file, instance, inbox, events });
+  const own = { module: module.module, file: module.file, instance, inbox, events };
+  const satellite = new Satellite({ ...common, ...offered, ...own, reportTimeoutMs: options.receiveTimeoutMs });
   return { module, declared, instance, ...offered, satellite, inbox };
 }
 
@@ -282,16 +288,17 @@ function idleReason({ declared, instance, inbox, ...offered }: ConstructedSatell
 }
 
 /**
- * True if it has a `receive` of its own. That of the base class, which is recognized by the mark beside it, does nothing, so messages are
- * not queued for it.
+ * True if it has such a method of its own. Those of the base class, which is recognized by the mark beside them, do nothing, so messages
+ * are not queued for it.
  */
-function receives(
+export function hasOwnMethod<Name extends 'receive' | 'onDelivery'>(
   instance: SatelliteInstance,
   target: AnyClass,
-): instance is SatelliteInstance & Required<Pick<SatelliteInstance, 'receive'>> {
-  if (typeof instance.receive !== 'function') return false;
+  name: Name,
+): instance is SatelliteInstance & Required<Pick<SatelliteInstance, Name>> {
+  if (typeof instance[name] !== 'function') return false;
   let holder: unknown = instance;
-  while (typeof holder === 'object' && holder !== null && !Object.hasOwn(holder, 'receive')) holder = Object.getPrototypeOf(holder);
+  while (typeof holder === 'object' && holder !== null && !Object.hasOwn(holder, name)) holder = Object.getPrototypeOf(holder);
   return holder === target.prototype || !Object.hasOwn(holder as object, ATTACH);
 }
 

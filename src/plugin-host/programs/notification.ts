@@ -65,11 +65,12 @@ export function extensionIn(message: Message, now: number): string | undefined {
 
 /** The call that delivers `message` at `now` (the relay's clock). */
 export function notificationOf(message: Message, now: number, redelivered: boolean): ProgramRequest {
-  const { id, ageMs, arrivedAt, hostId, clientAddress, verdict } = message;
+  const { id, ageMs, arrivedAt, hostId, clientAddress, verdict, generation = 0 } = message;
+  const answers = generation > 0 && { gen: generation };
   const own = {
     host_id: hostId,
     client_address: clientAddress,
-    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict },
+    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict, ...answers },
   };
   return {
     method: 'notify',

@@ -1,6 +1,7 @@
 /** A program as a plugin of the host: delivers messages to its process, exposes its methods, and replaces the process on a reload. */
 import { BoundedQueue, clean, reasonOf, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { QueueLimits } from '../../core/core.ts';
+import type { DeliveryReport } from '../../plugin/internal.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
@@ -159,6 +160,13 @@ export class Program implements HostedPlugin {
   /** As {@link Supervisor.poll}. */
   get poll(): PollTransport | undefined {
     return this.#supervisor.poll;
+  }
+
+  async reportDelivery(satellite: string, { node = '', ...report }: DeliveryReport): Promise<void> {
+    const { prepared, state } = this.#supervisor;
+    if (!prepared || state.kind !== 'up') throw new RelayError('UNAVAILABLE', `${this.name} is not running`);
+    if (!prepared.capabilities.has('on_delivery')) return;
+    await this.#supervisor.send(requestOf('plugin.on_delivery', [{ satellite, ...report, node }]), this.#parts.receiveTimeoutMs);
   }
 
   noteFailure(method: string, error: unknown): string {

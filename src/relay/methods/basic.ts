@@ -40,6 +40,7 @@ export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, '
   registry.add({
     name: 'notify',
     access: 'message',
+    isOfConnection: true,
     help: 'Submits a dict {"data": anything, ...} to all satellites and all peers. Returns true once the relay has accepted it.',
     signatures: [['boolean', 'struct']],
     paramNames: ['dict'],

@@ -38,6 +38,9 @@ export interface ProgramPort {
   pushItems(program: string, stream: string, batch: ItemBatch): Promise<boolean>;
 }
 
+/** How calls of programs, and calls to nodes, are made. */
+type Calls = Pick<Dispatcher, 'callAs' | 'callNode'>;
+
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 type LogLevel = (typeof LEVELS)[number];
 
@@ -47,8 +50,9 @@ const DEFAULT_WAIT_MS = 25_000;
 const MAX_WAIT_MS = 60_000;
 
 /** Registers the methods. */
-export function addProgramMethods(registry: MethodRegistry, port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs'>): void {
-  for (const method of [...outgoingMethods(port, dispatcher), ...pollingMethods(port)]) {
+export function addProgramMethods(registry: MethodRegistry, port: ProgramPort, dispatcher: Calls): void {
+  registry.add(relayCall(dispatcher));
+  for (const method of [...outgoingMethods(port), ...pollingMethods(port)]) {
     const { name, invoke } = method;
     registry.add({
       ...method,
@@ -60,25 +64,47 @@ export function addProgramMethods(registry: MethodRegistry, port: ProgramPort, d
   }
 }
 
-/** The methods by which a program calls and logs. */
-function outgoingMethods(port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs'>): readonly Method[] {
+/** Two methods in one: calls of plugins, which have no node at first, and calls of everybody to a node. */
+function relayCall(dispatcher: Calls): Method {
+  return {
+    name: 'relay.call',
+    access: 'call',
+    isOfConnection: true,
+    help: 'Calls a method of a node, which is named by its id or nick, and returns its result: relay.call(node, method, params, timeout_ms). The other node decides what may be called (access.peer). The time limit is 30000 ms by default, at most 600000. For plugins also relay.call(method, params, options): calls a method on behalf of the plugin. The struct of options may have the members node, and plain_numbers: with true, the signature of the method decides which numbers are doubles or i8.',
+    signatures: [
+      ['any', 'string', 'string', 'array'],
+      ['any', 'string', 'string', 'array', 'int'],
+      ['any', 'string', 'array'],
+      ['any', 'string', 'array', 'struct'],
+    ],
+    invoke: (params, caller) =>
+      typeof params[1] === 'string' ? callNode(dispatcher, params, caller) : callForPlugin(dispatcher, params, caller),
+  };
+}
+
+function callNode(dispatcher: Calls, [node, method, params = [], timeoutMs, ...more]: readonly Value[], caller: Caller): Promise<Sendable> {
+  if (typeof node !== 'string' || typeof method !== 'string' || !Array.isArray(params) || more.length > 0)
+    throw wrong('relay.call takes the id or nick of a node, the name of a method, an array of its parameters, and ms');
+  if (timeoutMs !== undefined && typeof timeoutMs !== 'number') throw wrong('the time limit of relay.call is a number of ms');
+  const exact = (caller.exactOf(params as readonly Value[]) as readonly Sendable[] | undefined) ?? (params as readonly Value[]);
+  return dispatcher.callNode({ node, method, params: exact, timeoutMs }, caller);
+}
+
+function callForPlugin(
+  dispatcher: Calls,
+  [name, params = [], options = dictOf(), ...more]: readonly Value[],
+  caller: Caller,
+): Promise<Sendable> {
+  if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
+    throw wrong('relay.call takes the id or nick of a node, the name of a method, and an array of its parameters');
+  requirePlugin('relay.call without a node', caller);
+  if (name === 'relay.call') refuseNesting(name);
+  return dispatcher.callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.exactOf);
+}
+
+/** The methods by which a program logs, and pushes items. */
+function outgoingMethods(port: ProgramPort): readonly Method[] {
   return [
-    {
-      name: 'relay.call',
-      access: 'call',
-      help: 'For plugins: calls a method by its name with a list of parameters, on behalf of the plugin, and returns its result. The struct of options may have the members node, and plain_numbers: with true, the signature of the method decides which numbers are doubles or i8.',
-      signatures: [
-        ['any', 'string', 'array'],
-        ['any', 'string', 'array', 'struct'],
-      ],
-      paramNames: ['method', 'params', 'options'],
-      invoke: ([name, params = [], options = dictOf(), ...more], caller) => {
-        if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
-          throw wrong('relay.call takes the name of a method, an array of its parameters, and a struct of options');
-        if (name === 'relay.call') refuseNesting(name);
-        return dispatcher.callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.exactOf);
-      },
-    },
     {
       name: 'relay.log',
       access: 'call',

@@ -1,6 +1,6 @@
 /** The methods by which remote satellites register, submit dicts, unregister, and are listed. */
 import { Double, dictOf, isDict } from '../../values/values.ts';
-import { RelayError, andThen } from '../../core/core.ts';
+import { RelayError, andThen, clean } from '../../core/core.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Credential, Registered, Satellites, SatelliteView, Sender } from '../../satellites/satellites.ts';
 import type { RejectionLog } from '../rejection-log.ts';
@@ -12,6 +12,8 @@ export interface SatelliteMethods {
   readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byEndpoint' | 'list'>;
   readonly router: Pick<Router, 'accept' | 'checkedHostId' | 'sendAsWritten'>;
   readonly rejections: Pick<RejectionLog, 'wrongToken'>;
+  /** The generation of what the program of this name sends now. */
+  readonly generationOf: (plugin: string) => number;
 }
 
 /** Registers the methods. */
@@ -20,6 +22,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.register',
     access: 'message',
+    isOfConnection: true,
     help: "Registers the XML-RPC server at the caller's address and the member port (optionally path, nick and host_id) as a satellite, which then receives notify(dict). Returns its record and a token.",
     signatures: [['struct', 'struct']],
     paramNames: ['satellite'],
@@ -38,6 +41,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.unregister',
     access: 'message',
+    isOfConnection: true,
     help: "Ends a registration, which is identified by the member token, or by port or host_id at the caller's address; one that was made with an access token requires that or the member token. Returns true.",
     signatures: [['boolean', 'struct']],
     paramNames: ['satellite'],
@@ -50,6 +54,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.relay',
     access: 'message',
+    isOfConnection: true,
     help: 'Submits a dict on behalf of a satellite, to all other satellites and all peers. The sender is identified by co2: {token}, or by host_id. Returns true once the relay has accepted it; to a plugin that adds a struct of options it returns the id of the message.',
     signatures: [
       ['boolean', 'struct'],
@@ -89,14 +94,28 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
 }
 
 /** Sends a dict of a plugin as its `send` does: under our host_id, and not to the plugin itself. */
-async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { router }: SatelliteMethods): Promise<Sendable> {
+async function sendAs(
+  plugin: string,
+  params: readonly Value[],
+  caller: Caller,
+  { router, generationOf }: SatelliteMethods,
+): Promise<Sendable> {
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
     throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and from a plugin also a struct of options');
-  const { durable } = options ?? dictOf();
-  if (durable !== undefined && typeof durable !== 'boolean')
-    throw new RelayError('INVALID_PARAMS', 'relay.relay: the option durable is true or false');
-  const id = await router.sendAsWritten(plugin, dict, caller, { durable });
+  const { to, durable, ttl_ms: ttlMs, ordered, satellite = plugin, gen = 0, ...others } = options ?? dictOf();
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined)
+    throw new RelayError(
+      'INVALID_PARAMS',
+      `relay.relay has no option ${clean(unknown, 40)}; its options are to, durable, ttl_ms, ordered, satellite and gen`,
+    );
+  if (typeof satellite !== 'string' || !(satellite === plugin || satellite.startsWith(`${plugin}.`)))
+    throw new RelayError('INVALID_PARAMS', `relay.relay: the option satellite names a satellite of ${plugin}`);
+  if (typeof gen !== 'number' || !Number.isInteger(gen) || gen < 0)
+    throw new RelayError('INVALID_PARAMS', 'relay.relay: the option gen is one more than co2.gen of the message that it answers');
+  const sender = { plugin, satellite, generation: Math.max(gen, generationOf(plugin)) };
+  const id = await router.sendAsWritten(sender, dict, caller, { to, durable, ttlMs, ordered });
   return options === undefined || id;
 }
 

@@ -1,0 +1,76 @@
+/** The nodes of the mesh as the rest of the relay uses them: calls of their methods, and what is known of them. */
+import type { Clock, LogSource, Step } from '../core/core.ts';
+import type { MeshPort } from '../mesh/mesh.ts';
+import type { Dispatcher } from '../rpc/rpc.ts';
+import { MeshCalls } from './mesh-calls.ts';
+import { addNodeMethods } from './methods.ts';
+import { NodeTable } from './node-table.ts';
+import { Offer } from './offer.ts';
+import { Traceroute } from './traceroute.ts';
+
+export { lonelyPort } from './lonely-port.ts';
+export { MeshCalls } from './mesh-calls.ts';
+export type { NodeCallCounts, NodeCallFor } from './mesh-calls.ts';
+export { hopOnWire } from './methods.ts';
+export type { NodeCallOptions, NodeCalls } from './node-calls.ts';
+export { NodeTable } from './node-table.ts';
+export type { NodeInfo, Route } from './node-table.ts';
+export { Offer } from './offer.ts';
+export { Traceroute } from './traceroute.ts';
+export type { Hop, Step } from './traceroute.ts';
+
+export interface NodesParts {
+  readonly port: MeshPort;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  readonly logs: LogSource;
+  /** Version of this relay. */
+  readonly version: string;
+  /** Types of work that this relay offers. */
+  readonly work: () => readonly string[];
+  /** Units of work that run here. */
+  readonly running: () => number;
+}
+
+/** All that a relay has for the nodes of its mesh. */
+export class Nodes {
+  readonly table: NodeTable;
+  readonly calls: MeshCalls;
+  readonly traceroute: Traceroute;
+  readonly offer: Offer;
+
+  /** Makes it, before the mesh starts, and registers its methods. */
+  constructor({ port, dispatcher, clock, logs, version, work, running }: NodesParts) {
+    const log = logs('nodes');
+    const { registry } = dispatcher;
+    this.table = new NodeTable(port);
+    this.calls = new MeshCalls({ port, table: this.table, runner: dispatcher, clock, log });
+    this.traceroute = new Traceroute({ calls: this.calls, table: this.table, clock });
+    const methods = (): readonly string[] =>
+      registry
+        .exposed()
+        .filter(({ access }) => access !== 'admin')
+        .map(({ name }) => name);
+    this.offer = new Offer({ port, version, methods, work, running, clock, log });
+    addNodeMethods(registry, { calls: this.calls, table: this.table, traceroute: this.traceroute, clock, version, running });
+  }
+
+  /** Tells the other nodes what this one offers, from the start on. */
+  get step(): Step {
+    return {
+      name: 'nodes',
+      start: () => {
+        this.offer.start();
+      },
+      stop: () => {
+        this.stop();
+      },
+    };
+  }
+
+  /** Ends all calls, in both directions. */
+  stop(): void {
+    this.offer.stop();
+    this.calls.stop();
+  }
+}

@@ -1,0 +1,139 @@
+/** Dicts over the mesh: submits those that leave this relay, reads those that arrive, and finds out what became of the ones it sent. */
+import { RelayError } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import { NodeIndex } from '../mesh/mesh.ts';
+import type { MeshArrival, MeshOutcome, MeshPort } from '../mesh/mesh.ts';
+import { MAX_PAYLOAD_BYTES } from '../mesh-core/mesh-core.ts';
+import type { Target } from '../mesh-core/mesh-core.ts';
+import type { Identity, Message } from '../message/message.ts';
+import type { Dict } from '../values/values.ts';
+import type { Names, Sending } from './addressing.ts';
+import { DICT, encodeDict } from './dict-payload.ts';
+import { describeMessage, messageFromNode } from './ingress.ts';
+import type { Minter } from './ingress.ts';
+
+/** What became of a dict that a satellite of this relay sent. */
+export interface DictOutcome {
+  /** The id of the message. */
+  readonly id: string;
+  readonly satellite: string;
+  readonly status: MeshOutcome['status'];
+  readonly reason: string;
+  /** Id of the node that it concerns; undefined: none in particular. */
+  readonly node: string | undefined;
+}
+
+export interface MeshDictsParts {
+  readonly port: MeshPort;
+  readonly self: () => Identity;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly mint: Minter;
+  readonly maxDictBytes: number;
+  readonly onOutcome: (outcome: DictOutcome) => void;
+}
+
+const REF = 'dict:';
+const MAX_REF_BYTES = 255;
+// What the mesh adds to a dict, at most.
+const MAX_FRAME_BYTES = 8 * 1024;
+
+/** See the head of this file. */
+export class MeshDicts implements Names {
+  readonly #parts: MeshDictsParts;
+  readonly #index: NodeIndex;
+
+  constructor(parts: MeshDictsParts) {
+    this.#parts = parts;
+    this.#index = new NodeIndex(parts.port, parts.clock);
+    parts.port.onOutcome((outcome) => {
+      this.#reported(outcome);
+    });
+  }
+
+  get self(): string {
+    return this.#parts.port.id;
+  }
+
+  resolve(name: string): string {
+    return this.#index.resolve(name);
+  }
+
+  /** The nodes to which a message goes from here: none if its own relay is a node, which sends it itself. */
+  targetsOf({ hostId, hopsLeft }: Message, { targets }: Sending): readonly Target[] {
+    const { port, self } = this.#parts;
+    if (targets[0]?.type !== 'all') return targets;
+    if (!port.hasNeighbours || hopsLeft === 0) return NO_TARGETS;
+    if (hostId === self().hostId) return targets;
+    const owner = this.#index.ownerOf(hostId);
+    return owner === undefined || owner === port.id ? targets : NO_TARGETS;
+  }
+
+  /** Throws a RelayError LIMIT if the message is too large for the mesh. */
+  requireSize({ payload }: Message): void {
+    const max = MAX_PAYLOAD_BYTES - MAX_FRAME_BYTES;
+    if (payload.length > max)
+      throw new RelayError('LIMIT', `the dict takes ${payload.length} bytes as XML; at most ${max} can be sent to other nodes`);
+  }
+
+  /**
+   * Sends a message to these nodes; resolves once it may be acknowledged. With several nodes, it rejects if none of them can be sent it;
+   * those that cannot are reported otherwise.
+   */
+  async submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
+    const { port, self, clock, log, onOutcome } = this.#parts;
+    const common = {
+      ...{ contentType: DICT, payload: encodeDict(message, self().hostId, clock.now()), hostId: message.hostId },
+      ...{ isDurable: sending.isDurable, isOrdered: sending.isOrdered, ttlMs: sending.ttlMs, generation: message.generation },
+      ref: refOf(message.id, satellite),
+    };
+    const submitted = (target: Target): void => {
+      if (log.isDebugEnabled()) log.debug(`submitted ${describeMessage(message)} to ${describeTarget(target)}`);
+    };
+    const [first] = targets;
+    if (first !== undefined && targets.length === 1) {
+      await port.submit({ target: first, ...common });
+      submitted(first);
+      return;
+    }
+    const results = await Promise.allSettled(targets.map((target) => port.submit({ target, ...common })));
+    const failed = results.flatMap((result, index) =>
+      result.status === 'rejected' ? [[targets[index], result.reason as unknown] as const] : [],
+    );
+    if (failed.length === targets.length) throw failed[0]?.[1];
+    for (const [index, { status }] of results.entries()) if (status === 'fulfilled' && targets[index]) submitted(targets[index]);
+    for (const [target, error] of failed) {
+      if (!RelayError.is(error)) throw error;
+      const node = target?.type === 'node' ? target.id : undefined;
+      if (satellite !== undefined) onOutcome({ id: message.id, satellite, status: 'dropped', reason: error.message, node });
+    }
+  }
+
+  /** The message of an arrival. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
+  messageOf(arrival: MeshArrival): { readonly message: Message; readonly dict: Dict } {
+    const { port, mint, maxDictBytes } = this.#parts;
+    return messageFromNode({ arrival, self: port.id, index: this.#index, mint, maxDictBytes });
+  }
+
+  #reported({ id: meshId, status, reason, node, ref }: MeshOutcome): void {
+    // A relay also reports what becomes of messages that it passes on.
+    if (!meshId.startsWith(`${this.#parts.port.id}.`) || !ref.startsWith(REF)) return;
+    const end = ref.indexOf(' ');
+    if (end < 0) return;
+    this.#parts.onOutcome({ id: ref.slice(REF.length, end), satellite: ref.slice(end + 1), status, reason, node });
+  }
+}
+
+const NO_TARGETS: readonly Target[] = [];
+
+/** What an outcome is recognized by: nothing if no satellite of this relay sent the message. */
+function refOf(id: string, satellite: string | undefined): string {
+  const ref = `${REF}${id} ${satellite ?? ''}`;
+  return satellite === undefined || Buffer.byteLength(ref) > MAX_REF_BYTES ? '' : ref;
+}
+
+/** The nodes that a target means, for hooks: `mesh`, `node:<id>` or `any:<capability>`. */
+export function describeTarget(target: Target): string {
+  if (target.type === 'node') return `node:${target.id}`;
+  return target.type === 'any' ? `any:${target.capability}` : 'mesh';
+}
