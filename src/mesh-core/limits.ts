@@ -48,6 +48,8 @@ export const RETRY = { firstMs: 250, factor: 2, maxMs: 60_000, jitter: 1 } as co
 export const STABLE_MS = 60_000;
 /** A waiting receipt is given three round trips and this. */
 export const RECEIPT_MS = 10_000;
+/** Receipts follow one another no sooner than this: each is a message that is signed. */
+export const RECEIPT_PAUSE_MS = 20;
 /** Of four messages in flight at most three are of a backlog, so that fresh ones need not wait for a whole window. */
 export const BACKLOG_SHARE = 0.75;
 /** A message that is younger than this when it arrives is sent before a backlog. */

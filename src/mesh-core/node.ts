@@ -104,9 +104,14 @@ export class MeshNode implements LinkUser<Held> {
 
   /** Takes an event and returns what is to be done. */
   handle(event: NodeEvent, now: number): readonly Effect[] {
+    return this.handleAll([event], now);
+  }
+
+  /** Takes events that came together. That is cheaper: messages are signed, written, sent and acknowledged together. */
+  handleAll(events: readonly NodeEvent[], now: number): readonly Effect[] {
     this.#noticeLag(now);
     this.#now = now;
-    this.#take(event);
+    for (const event of events) this.#take(event);
     this.#tick();
     return this.#end();
   }

@@ -26,13 +26,16 @@ const SIGNATURE_BYTES = 64;
 const PURPOSE = Buffer.from('co2/msg/1\0');
 // Leaves and inner nodes are hashed differently, so that none can be passed off as the other.
 const LEAF = Buffer.from([0]);
-const INNER = Buffer.from([1]);
+const INNER = 1;
+// The bytes of an inner node, which are hashed at once.
+const inner = Buffer.alloc(1 + 2 * HASH_BYTES, INNER);
 // A group of 64 has paths of six hashes.
 const MAX_DEPTH = 16;
 /** Greater than any seal. */
 export const MAX_SEAL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 8 + MAX_DEPTH * HASH_BYTES;
-// Roots that were verified, for the messages of a group that come one by one.
+// Roots that were verified, and inner nodes that were hashed, for the messages of a group that come one by one.
 const MAX_ROOTS = 1024;
+const MAX_NODES = 4096;
 
 // Ids are needed for every message, and a mesh has few of them.
 const MAX_IDS = 4096;
@@ -79,14 +82,21 @@ export function sealGroup(heads: readonly Buffer[], signer: Signer, crypto: Cryp
 
 /** The hash of two nodes of the tree; of one without a sibling the node itself. */
 function joined(crypto: Crypto, left: Buffer | undefined, right: Buffer | undefined): Buffer {
-  if (left && right) return crypto.hash(Buffer.concat([INNER, left, right]));
-  return left ?? Buffer.alloc(0);
+  if (!left || !right) return left ?? Buffer.alloc(0);
+  left.copy(inner, 1);
+  right.copy(inner, 1 + HASH_BYTES);
+  return crypto.hash(inner);
 }
 
-/** Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature. */
+/**
+ * Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature, and the nodes of
+ * the tree, so that it costs about one hash for each message. All of a seal is checked: others will be given it.
+ */
 export class Verifier {
   readonly #crypto: Crypto;
   readonly #roots = new Set<string>();
+  // The hash of two nodes of a tree, by these.
+  readonly #nodes = new Map<string, Buffer>();
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto;
@@ -106,13 +116,23 @@ export class Verifier {
       let node = crypto.hash(Buffer.concat([LEAF, bytes]));
       for (let at = 0; at < depth; at++) {
         const sibling = reader.raw(HASH_BYTES);
-        node = (sides >> at) & 1 ? joined(crypto, sibling, node) : joined(crypto, node, sibling);
+        node = (sides >> at) & 1 ? this.#joined(sibling, node) : this.#joined(node, sibling);
       }
       reader.end();
       return this.#isSigned(publicKey, node, signature);
     } catch {
       return false;
     }
+  }
+
+  #joined(left: Buffer, right: Buffer): Buffer {
+    const key = left.toString('latin1') + right.toString('latin1');
+    let node = this.#nodes.get(key);
+    if (!node) {
+      if (this.#nodes.size >= MAX_NODES) this.#nodes.clear();
+      this.#nodes.set(key, (node = joined(this.#crypto, left, right)));
+    }
+    return node;
   }
 
   #isSigned(publicKey: Buffer, root: Buffer, signature: Buffer): boolean {
