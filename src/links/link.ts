@@ -108,6 +108,7 @@ export class Link {
   readonly #count = { forwarded: 0, unreadable: 0, refused: 0 };
   // Connections that ended at the first dict in flight.
   #breaks = 0;
+  readonly #whenSent: (() => void)[] = [];
   #lastError: string | undefined;
   // Reason of the previous rejection; undefined after a dict was accepted.
   #lastRefusal: string | undefined;
@@ -175,6 +176,18 @@ export class Link {
       ...{ waiting: source.size(), ...source.backlog(clock.now()), ...this.#count, dropped: source.dropped, lastError: this.#lastError },
       downMs: this.#failingSince === undefined ? 0 : Math.max(1, Math.round(clock.now() - this.#failingSince)),
     };
+  }
+
+  /** Resolves once nothing waits, which is at once if nothing does; also when the link is closed. Never rejects. */
+  whenSent(): Promise<void> {
+    if (this.#state.kind === 'closed' || this.#parts.source.size() === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenSent.push(resolve);
+    });
+  }
+
+  #noteSent(): void {
+    for (const resolve of this.#whenSent.splice(0)) resolve();
   }
 
   /** True if the last request failed. */
@@ -409,7 +422,9 @@ export class Link {
   /** The request is finished; the next one may be sent. */
   #answered(): void {
     if (this.#connection.type === 'connecting') this.#setConnection({ type: 'up', attempts: 0 });
-    this.#on({ type: 'answered', left: this.#parts.source.size() });
+    const left = this.#parts.source.size();
+    if (left === 0) this.#noteSent();
+    this.#on({ type: 'answered', left });
   }
 
   #countAccepted({ id }: Outgoing, unreadable: string | undefined): void {
@@ -465,6 +480,7 @@ export class Link {
     const count = source.close();
     if (count > 0) events.emit({ type: 'link.dropped', role, name, count, reason: this.#whenStopped });
     this.#setConnection({ type: 'stopped' });
+    this.#noteSent();
     this.#resolveClosed();
   }
 }

@@ -53,6 +53,8 @@ export class MeshNode implements LinkUser<Held> {
   readonly #links = new Map<string, Link<Held>>();
   /** What is kept of each neighbour over its links. */
   readonly #neighbours = new Map<string, { readonly counts: LinkCounts; downSince: number | undefined }>();
+  /** Neighbours that get no messages for now. */
+  readonly #heldPeers = new Set<string>();
   readonly #effects: Effect[] = [];
   #toSpread: { readonly bytes: Buffer; readonly from: Link<Held> | undefined }[] = [];
   #lastChannel = 0;
@@ -211,6 +213,9 @@ export class MeshNode implements LinkUser<Held> {
         this.#custody.handleOutbox(request, command, this.#links, now);
         return;
       }
+      case 'hold':
+        this.#hold(event.id, event.isHeld);
+        return;
       case 'forget-peer':
         this.#links.get(event.id)?.close('the neighbour is forgotten');
         this.#custody.forgetPeer(event.id);
@@ -218,11 +223,14 @@ export class MeshNode implements LinkUser<Held> {
         return;
       case 'leave':
         this.#leave();
-
-        break;
-
+        
       case 'tick':
     }
+  }
+
+  #hold(id: string, isHeld: boolean): void {
+    if (isHeld) this.#heldPeers.add(id);
+    else if (this.#heldPeers.delete(id)) this.#custody.pathsChanged();
   }
 
   // Channels and links
@@ -444,11 +452,16 @@ export class MeshNode implements LinkUser<Held> {
     this.#toSpread = [];
   }
 
+  #openLinks(): Iterable<Link<Held>> {
+    const links = this.#links.values();
+    return this.#heldPeers.size === 0 ? links : [...links].filter(({ peer }) => !this.#heldPeers.has(peer.id));
+  }
+
   #end(): readonly Effect[] {
     const now = this.#now;
     this.#spread();
     this.#custody.flush(now);
-    this.#custody.fill(this.#links.values(), now);
+    this.#custody.fill(this.#openLinks(), now);
     for (const link of this.#links.values()) link.flush();
     let wakeAt = Math.min(this.#topology.wakeAt, this.#custody.wakeAt, this.#compareAt, this.#forgetAt);
     if (!this.#isLeaving) for (const { wakeAt: at } of this.#dialers.values()) wakeAt = Math.min(wakeAt, at);

@@ -64,6 +64,8 @@ export type NodeEvent =
   | { readonly type: 'remove-address'; readonly address: string }
   /** An operator looks at what waits here for other nodes, or changes it; answered by an effect of the same type. */
   | { readonly type: 'outbox'; readonly request: number; readonly command: OutboxCommand }
+  /** Nothing is sent to a neighbour while it is held, though its link may come up: earlier messages still go to it another way. */
+  | { readonly type: 'hold'; readonly id: string; readonly isHeld: boolean }
   /** A neighbour is no longer one: nothing waits for it any more. */
   | { readonly type: 'forget-peer'; readonly id: string }
   | { readonly type: 'leave' }

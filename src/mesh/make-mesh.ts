@@ -87,7 +87,12 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, ...par
     return new ProvenTransport(byHttp(peer), peer.name, (inner) => peering.greet(peer.name, inner));
   };
   const signer = { publicKey: node.key.pub, sign: node.key.sign };
-  const host = isReal ? new MeshHost({ id: node.id, signer, store, clock, date, random, events, log }) : undefined;
+  const host = isReal
+    ? new MeshHost({
+        ...{ id: node.id, signer, store, clock, date, random, events, log },
+        whenSent: (id) => mesh.whenSent(id),
+      })
+    : undefined;
   const dialled = (peer: ServerAddress, proven: ProvenTransport): DialledPeer => {
     const connect = (limits: HttpLimits): HttpLinkTransport => byHttp(peer, limits);
     return new DialledPeer({ name: peer.name, transport: proven, connect, timeoutMs: options.peerTimeoutMs });

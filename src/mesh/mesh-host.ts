@@ -61,6 +61,11 @@ export interface MeshHostParts extends NodeStoreParts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly events: EventSink<PeerEvent>;
+  /**
+   * Resolves once the dicts have gone to a node that were sent to it before its first link of the mesh; at once if there are none. Never
+   * rejects.
+   */
+  readonly whenSent: (node: string) => Promise<void>;
 }
 
 /** What a start of this node is. */
@@ -120,7 +125,7 @@ export class MeshHost implements MeshPort {
     this.#incoming = new IncomingChannels(parts.clock, {
       opened: (channel, end, peer) => {
         this.#channels.set(channel, end);
-        this.#handle([{ type: 'proven', channel, peer }]);
+        this.#proven(channel, peer);
       },
       frames: (channel, frames) => {
         this.#frames(channel, frames);
@@ -309,6 +314,18 @@ export class MeshHost implements MeshPort {
     this.#handle(frames.map((frame) => ({ type: 'frame', channel, frame })));
   }
 
+  /** Messages for a new neighbour must not overtake the dicts that it gets by `notify` until its link is up. */
+  #proven(channel: number, peer: ProvenPeer): void {
+    const { id } = peer;
+    const isNew = !this.isNeighbour(id) && id !== this.id;
+    this.#handle([...(isNew ? [{ type: 'hold', id, isHeld: true } as const] : []), { type: 'proven', channel, peer }]);
+  }
+
+  async #release(id: string): Promise<void> {
+    await this.#parts.whenSent(id);
+    this.#handle([{ type: 'hold', id, isHeld: false }]);
+  }
+
   #closed(channel: number, reason: string): void {
     this.#channels.delete(channel);
     this.#handle([{ type: 'closed', channel, reason }]);
@@ -376,6 +393,7 @@ export class MeshHost implements MeshPort {
         this.#outboxes.delete(effect.request);
         return;
       case 'link':
+        if (effect.state === 'up') void this.#release(effect.peer);
         events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
         return;
       case 'alarm':
@@ -406,7 +424,7 @@ export class MeshHost implements MeshPort {
         },
       });
       this.#channels.set(channel, end);
-      this.#handle([{ type: 'proven', channel, peer: greeted.peer }]);
+      this.#proven(channel, greeted.peer);
     } catch (error) {
       this.#parts.log.debug(`the link to ${address} cannot be made: ${reasonOf(error)}`);
       this.#closed(channel, reasonOf(error));

@@ -48,6 +48,8 @@ const REFRESH_MS = 60_000;
 const RECHECK_MS = 1000;
 // A dict waits at most this long for such a lookup.
 const RECHECK_TIMEOUT_MS = 2000;
+// A peer that cannot be reached by `notify`, but has a link of the mesh, gets what waited when it can.
+const MAX_HOLD_MS = 5000;
 // A peer that is down may send many dicts; each is a sign that it can be reached again.
 const RETRY_MS = 1000;
 // Random parts of host_ids; a peer keeps its own for the life of its state directory.
@@ -151,6 +153,13 @@ export class Mesh {
     if (!host || !(transport instanceof ProvenTransport)) return undefined;
     const node = transport.proof.node === '' ? peering?.pinOf(address.name) : transport.proof.node;
     return node !== undefined && host.isNeighbour(node) ? node : undefined;
+  }
+
+  /** Resolves once no dict waits for the peers that are this node, or after some seconds. Never rejects. */
+  async whenSent(node: string): Promise<void> {
+    const links = this.#peers.filter((peer) => this.#meshNode(peer) === node).map(({ link }) => link);
+    const sent = Promise.all(links.map((link) => link.whenSent()));
+    await withTimeout(this.#parts.clock, MAX_HOLD_MS, '', () => sent).catch(() => undefined);
   }
 
   #startPings({ link }: Peer): void {

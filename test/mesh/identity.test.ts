@@ -157,12 +157,13 @@ test('a peer that restarts continues with a new session, and one with another ke
   t.deepEqual(a.seen.matching('peer.copied'), []);
   await second.stop();
   const third = await startRelay(t, { ...FAST, port, peers: [aUrl], nick: 'another' });
-  await a.emit({ data: 'kept' });
   const { reason } = await a.seen.event('peer.refused', { peer: bUrl, reason: /another key/ });
   const other = ((await third.callDirectly('relay.get_trust')) as Dict).node as string;
   t.true(reason.includes(node) && reason.includes(other) && reason.includes(`co2 peers forget ${node}`), reason);
   await a.callDirectly('relay.forget', node);
-  t.is((await third.received.first(1))[0]?.dict.data, 'kept', 'once the operator has decided');
+  await a.seen.event('mesh.link', { node: other, state: 'up' });
+  await a.emit({ data: 'to the new one' });
+  t.is((await third.received.first(1))[0]?.dict.data, 'to the new one', 'once the operator has decided');
   t.is(a.status().mesh.peers[0]?.proof.node, other);
 });
 

@@ -144,7 +144,7 @@ test('nothing is forwarded before the start or without peers', async (t) => {
   const { mesh } = makeMesh([]);
   await mesh.start(SELF);
   t.is(mesh.forward(messageOf('x')), 0);
-  t.deepEqual(mesh.status(), { peers: [], hopLimited: 0 });
+  t.deepEqual(mesh.status(), { peers: [], hopLimited: 0, node: undefined });
   await mesh.stop();
 });
 

@@ -50,7 +50,17 @@ export class TestNode {
     const events = new EventStream<PeerEvent>({ clock: systemClock, date: Date.now, transient: [] });
     this.seen = new EventRecord(events, []);
     const { id, signer, nick } = this;
-    const host = new MeshHost({ id, signer, store, clock: systemClock, date: Date.now, random: Math.random, events, log: SILENT });
+    const host = new MeshHost({
+      id,
+      signer,
+      store,
+      clock: systemClock,
+      date: Date.now,
+      random: Math.random,
+      events,
+      log: SILENT,
+      whenSent: () => Promise.resolve(),
+    });
     host.receive('test', (arrival) => {
       this.received.push(arrival);
       return { type: 'done' };
