@@ -114,22 +114,9 @@ export class Origin {
     const stream = this.#stream({ origin, epoch, target, isDurable });
     const number = ++stream.last;
     stream.low.note(number, now + ttlMs, now);
-    // Written without spreads, which are slow: this runs for every message.
     return {
-      origin,
-      epoch,
-      target,
-      number,
-      low: lowOf(stream, now),
-      sentAt: Math.max(0, Math.floor(sentAt)),
-      ttlMs,
-      isDurable,
-      isOrdered,
-      hostId,
-      generation,
-      ref,
-      contentType,
-      payloadHash: crypto.hash(payload),
+      ...{ origin, epoch, target, number, low: lowOf(stream, now), sentAt: Math.max(0, Math.floor(sentAt)), ttlMs },
+      ...{ isDurable, isOrdered, hostId, generation, ref, contentType, payloadHash: crypto.hash(payload) },
     };
   }
 

@@ -1,6 +1,5 @@
 /** Signs groups of messages with one signature, the root of a hash tree, and verifies single messages against it. */
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { BATCH_MESSAGES } from './limits.ts';
 import { HASH_BYTES } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { idText } from './node-id.ts';
@@ -34,9 +33,6 @@ const MAX_DEPTH = 16;
 export const MAX_SEAL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 8 + MAX_DEPTH * HASH_BYTES;
 // Roots that were verified, for the messages of a group that come one by one.
 const MAX_ROOTS = 1024;
-// Groups whose nodes are remembered, and nodes of one: those of a full group. A group takes about 20 KB.
-const MAX_GROUPS = 64;
-const MAX_NODES_OF_GROUP = BATCH_MESSAGES;
 
 /** The id of the node with this key. */
 export function idOfKey(crypto: Pick<Crypto, 'hash'>, publicKey: Buffer): string {
@@ -70,33 +66,16 @@ export function sealGroup(heads: readonly Buffer[], signer: Signer, crypto: Cryp
   });
 }
 
-// Filled and hashed for each pair of nodes.
-const PAIR = Buffer.concat([INNER, Buffer.alloc(2 * HASH_BYTES)]);
-
 /** The hash of two nodes of the tree; of one without a sibling the node itself. */
 function joined(crypto: Crypto, left: Buffer | undefined, right: Buffer | undefined): Buffer {
-  if (!left || !right) return left ?? Buffer.alloc(0);
-  left.copy(PAIR, INNER.length);
-  right.copy(PAIR, INNER.length + HASH_BYTES);
-  return crypto.hash(PAIR);
+  if (left && right) return crypto.hash(Buffer.concat([INNER, left, right]));
+  return left ?? Buffer.alloc(0);
 }
 
-/** The way from a node of a verified tree to its root. */
-interface Way {
-  readonly sides: number;
-  /** The siblings. */
-  readonly path: Buffer;
-}
-
-/**
- * Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature, and the nodes below
- * the newest ones, so that a message of a group costs about two hashes instead of one for each level.
- */
+/** Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature. */
 export class Verifier {
   readonly #crypto: Crypto;
   readonly #roots = new Set<string>();
-  /** By public key and signature, the ways of the nodes that were verified. */
-  readonly #groups = new Map<string, Map<string, Way>>();
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto;
@@ -113,43 +92,16 @@ export class Verifier {
       const signature = reader.raw(SIGNATURE_BYTES);
       const depth = reader.varint(MAX_DEPTH);
       const sides = reader.varint(2 ** depth - 1);
-      const path = reader.raw(depth * HASH_BYTES);
+      let node = crypto.hash(Buffer.concat([LEAF, bytes]));
+      for (let at = 0; at < depth; at++) {
+        const sibling = reader.raw(HASH_BYTES);
+        node = (sides >> at) & 1 ? joined(crypto, sibling, node) : joined(crypto, node, sibling);
+      }
       reader.end();
-      return this.#isInTree(crypto.hash(Buffer.concat([LEAF, bytes])), { sides, path }, publicKey, signature);
+      return this.#isSigned(publicKey, node, signature);
     } catch {
       return false;
     }
-  }
-
-  /** True if the way leads from the leaf to a root that is signed. The whole way is checked, since the seal is passed on as it is. */
-  #isInTree(leaf: Buffer, { sides, path }: Way, publicKey: Buffer, signature: Buffer): boolean {
-    const name = `${publicKey.toString('latin1')}${signature.toString('latin1')}`;
-    const known = this.#groups.get(name);
-    const added: string[] = [];
-    const depth = path.length / HASH_BYTES;
-    let node = leaf;
-    for (let at = 0; at < depth; at++) {
-      const sibling = path.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
-      node = (sides >> at) & 1 ? joined(this.#crypto, sibling, node) : joined(this.#crypto, node, sibling);
-      const key = node.toString('latin1');
-      const way = known?.get(key);
-      if (way?.sides === sides >> (at + 1) && way.path.equals(path.subarray((at + 1) * HASH_BYTES))) break;
-      added.push(key);
-    }
-    if (added.length === depth && !this.#isSigned(publicKey, node, signature)) return false;
-    if (added.length > 0) this.#remember(name, added, { sides, path: Buffer.from(path) });
-    return true;
-  }
-
-  #remember(name: string, nodes: readonly string[], { sides, path }: Way): void {
-    let group = this.#groups.get(name);
-    if (!group) {
-      const [oldest] = this.#groups.keys();
-      if (oldest !== undefined && this.#groups.size >= MAX_GROUPS) this.#groups.delete(oldest);
-      this.#groups.set(name, (group = new Map<string, Way>()));
-    }
-    if (group.size >= MAX_NODES_OF_GROUP) return;
-    for (const [at, node] of nodes.entries()) group.set(node, { sides: sides >> (at + 1), path: path.subarray((at + 1) * HASH_BYTES) });
   }
 
   #isSigned(publicKey: Buffer, root: Buffer, signature: Buffer): boolean {
