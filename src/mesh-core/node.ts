@@ -217,15 +217,19 @@ export class MeshNode implements LinkUser<Held> {
         this.#hold(event.id, event.isHeld);
         return;
       case 'forget-peer':
-        this.#links.get(event.id)?.close('the neighbour is forgotten');
-        this.#custody.forgetPeer(event.id);
-        this.#neighbours.delete(event.id);
+        this.#forget(event.id);
         return;
       case 'leave':
         this.#leave();
-        
+        break;
       case 'tick':
     }
+  }
+
+  #forget(id: string): void {
+    this.#links.get(id)?.close('the neighbour is forgotten');
+    this.#custody.forgetPeer(id);
+    this.#neighbours.delete(id);
   }
 
   #hold(id: string, isHeld: boolean): void {

@@ -21,7 +21,7 @@ const EVENTS = [
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
   ...['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending', 'peer.approved', 'peer.forgotten', 'peer.refused'],
   ...['peer.copied', 'mesh.link', 'mesh.alarm', 'work.state'],
-  ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
+  ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused', 'message.outcome'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
 const MAX_WAIT_MS = 60_000;
@@ -54,7 +54,7 @@ export function addWatchMethods(registry: MethodRegistry, watches: Watches): voi
     {
       name: 'relay.watch_events',
       access: 'admin',
-      help: 'Shows what happens to plugins, satellites and links, and which dicts are refused, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
+      help: 'Shows what happens to plugins, satellites and links, which dicts are refused, and what becomes of those that satellites send to other nodes, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
     },
     EVENTS,
     (events) => ({ events: events.map(eventOnWire) }),
@@ -146,6 +146,8 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: 'store', state: 'damaged', reason: event.what };
     case 'message.refused':
       return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
+    case 'message.outcome':
+      return { subject: event.satellite, state: `${event.status} ${event.id}`, reason: aboutNode(event) };
     default:
       return { subject: '', state: '', reason: '' };
   }
@@ -191,4 +193,8 @@ function fileOf({ file }: PluginProblem): string {
 function placedReason(problem: PluginProblem): string {
   const { line, column, reason } = problem;
   return line === undefined ? reason : `${[fileOf(problem), line, ...(column === undefined ? [] : [column])].join(':')}: ${reason}`;
+}
+
+function aboutNode({ node, reason }: Extract<RelayEvent, { readonly type: 'message.outcome' }>): string {
+  return node === undefined ? reason : `node ${node}${reason === '' ? '' : `: ${reason}`}`;
 }
