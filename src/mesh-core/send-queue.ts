@@ -24,7 +24,15 @@ export class SendQueue {
   push(held: Held, part: Part): void {
     // What must keep its order does not overtake what waits already.
     const mustWait = part === 'fresh' && held.isOrdered && this.length('backlog') > 0;
-    this.#parts[mustWait ? 'backlog' : part].push(held);
+    const taken = mustWait ? 'backlog' : part;
+    if (taken === 'backlog' && held.isOrdered) this.#joinBacklog();
+    this.#parts[taken].push(held);
+  }
+
+  /** Fresh messages that nobody has taken are the beginning of a backlog that keeps its order. */
+  #joinBacklog(): void {
+    const { fresh, backlog } = this.#parts;
+    for (let held = fresh.shift(); held; held = fresh.shift()) backlog.push(held);
   }
 
   /** Takes the oldest that counts. */

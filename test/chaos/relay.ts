@@ -6,7 +6,6 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
@@ -100,7 +99,7 @@ export class ChaosRelay {
     closeSync(log);
     this.#process = child;
     this.#exit = once(child, 'exit');
-    const lines = createInterface({ input: child.stdout as Readable });
+    const lines = createInterface({ input: child.stdout! });
     const ready = new Promise<boolean>((resolve) => {
       lines.once('line', () => {
         resolve(true);

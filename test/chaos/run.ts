@@ -72,7 +72,7 @@ class Chaos {
   readonly #away = new Set<ChaosRelay>();
   #isSending = false;
   #clients: readonly Promise<void>[] = [];
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(
     private readonly options: RunOptions,
@@ -148,7 +148,7 @@ class Chaos {
         try {
           await this.#disturbOne(relay, type, forMs);
         } catch (error) {
-          this.#failure ??= error;
+          this.#failure ??= error instanceof Error ? error : new Error(String(error));
         }
         this.#away.delete(relay);
       }),

@@ -4,7 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ByteReader, ByteWriter } from '../../src/mesh-core/bytes.ts';
 import { Dialer } from '../../src/mesh-core/dialer.ts';
-import { decodeEntry } from '../../src/mesh-core/held.ts';
+import { Held, decodeEntry } from '../../src/mesh-core/held.ts';
 import { isSigned, readState, signState } from '../../src/mesh-core/link-state.ts';
 import { LowMark } from '../../src/mesh-core/low-mark.ts';
 import { Topology, ed25519Crypto, ed25519Signer, idOfKey } from '../../src/mesh-core/mesh-core.ts';
@@ -12,6 +12,7 @@ import { decodeHead, encodeHead } from '../../src/mesh-core/message.ts';
 import type { Head } from '../../src/mesh-core/message.ts';
 import { idBytes, idText } from '../../src/mesh-core/node-id.ts';
 import { NumberSet } from '../../src/mesh-core/number-set.ts';
+import { SendQueue } from '../../src/mesh-core/send-queue.ts';
 import { Verifier, sealGroup } from '../../src/mesh-core/seal.ts';
 import { Throttle } from '../../src/mesh-core/throttle.ts';
 import { fakeCrypto, fakeSigner } from '../simulate/fake-crypto.ts';
@@ -333,6 +334,26 @@ test('a link state that is not refreshed is forgotten', (t) => {
   topology.tick(260_000);
   topology.tick(262_000);
   t.is(topology.pathTo(ids[2]!), undefined);
+});
+
+test('ordered messages wait in the order in which they came, whether a neighbour could have them at once or not', (t) => {
+  const queue = new SendQueue();
+  const heldOf = (number: number, isOrdered: boolean): Held => {
+    const stream = { key: '', messages: new Map() } as unknown as Held['stream'];
+    return new Held(stream, number, true, isOrdered, 1, Infinity, [], [], false, undefined);
+  };
+  queue.push(heldOf(1, true), 'fresh');
+  queue.push(heldOf(2, false), 'backlog');
+  // The link is down now, so the rest is a backlog, or has to wait behind one.
+  queue.push(heldOf(3, true), 'backlog');
+  queue.push(heldOf(4, true), 'fresh');
+  queue.push(heldOf(5, false), 'fresh');
+  const taken = (['retry', 'backlog', 'fresh'] as const).flatMap((part) => {
+    const numbers: number[] = [];
+    for (let held = queue.shift(part, () => true); held; held = queue.shift(part, () => true)) numbers.push(held.number);
+    return numbers;
+  });
+  t.deepEqual(taken, [2, 1, 3, 4, 5]);
 });
 
 function plainHead(origin: string): Head {

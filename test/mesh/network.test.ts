@@ -1,4 +1,8 @@
 /** Relays on sockets that are a mesh: which way dicts take, what becomes of them when relays stop, and what clocks and suspensions do. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -9,6 +13,7 @@ import { NodeStore } from '../../src/mesh/node-store.ts';
 import { MemoryDisk, openStore } from '../../src/store/store.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
+import { Gate } from '../support/gate.ts';
 import { JumpingClock } from '../support/jumping-clock.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
@@ -32,12 +37,15 @@ class Net {
     return new Net(t, links, new Map(names.map((name, index) => [name, ports[index] ?? 0])));
   }
 
+  peersOf(name: string): readonly string[] {
+    return this.links[name]?.map((other) => `http://127.0.0.1:${this.ports.get(other) ?? 0}`) ?? [];
+  }
+
   async start(name: string, config: Config = {}, environment: RelayEnvironment = {}): Promise<TestRelay> {
     const port = this.ports.get(name) ?? 0;
-    const peers = this.links[name]?.map((other) => `http://127.0.0.1:${this.ports.get(other) ?? 0}`) ?? [];
     const dataDir = this.#dirs.get(name) ?? join(temporaryDir(this.t), 'state');
     this.#dirs.set(name, dataDir);
-    const relay = await startRelay(this.t, { nick: name, port, peers, dataDir, ...config }, environment);
+    const relay = await startRelay(this.t, { nick: name, port, peers: this.peersOf(name), dataDir, ...config }, environment);
     this.#relays.set(name, relay);
     return relay;
   }
@@ -63,7 +71,7 @@ class Net {
 
   /** Id of a node, as `name` knows it. */
   async idOf(name: string, nick: string): Promise<string> {
-    return String((await this.nodes(name)).find((node) => node.nick === nick)?.node);
+    return (await this.nodes(name)).find((node) => node.nick === nick)?.node as string;
   }
 
   /** Waits until `name` has links to exactly these neighbours, and a way to all of `reachable`. */
@@ -71,7 +79,7 @@ class Net {
     const relay = this.get(name);
     for (;;) {
       const nodes = await this.nodes(name);
-      const nickOf = (id: Value | undefined): string => String(nodes.find(({ node }) => node === id)?.nick);
+      const nickOf = (id: Value | undefined): string => nodes.find(({ node }) => node === id)?.nick as string;
       const own = nodes.find(({ state }) => state === 'self')?.neighbours as readonly Dict[] | undefined;
       const linked = own?.map(({ node }) => nickOf(node)).sort() ?? [];
       const far = nodes.filter(({ state }) => state === 'reachable').map(({ nick }) => nick);
@@ -80,6 +88,14 @@ class Net {
       await relay.events.next(() => true, { signal: AbortSignal.timeout(100) }).catch(() => undefined);
     }
   }
+}
+
+/** The port at which the server listens until the test ends. */
+async function listening(t: ExecutionContext, server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
 }
 
 const datas = (relay: TestRelay): readonly unknown[] => relay.received.all.map(({ dict }) => dict.data);
@@ -255,4 +271,49 @@ test.serial('a client cannot send in the name of a node, here or elsewhere in th
   await Promise.all(['a', 'b'].map((name) => got(net.get(name), 'genuine')));
   for (const name of ['b', 'c']) t.false(datas(net.get(name)).includes('forged'), name);
   t.is(net.get('a').received.all.find(({ dict }) => dict.data === 'genuine')?.dict.host_id, hostId);
+});
+
+test.serial('frames need the session of a peer, whatever headers say about their sender', async (t) => {
+  const net = await Net.of(t, { a: ['b'], b: ['a'] });
+  await net.startAll();
+  const { url } = net.get('a');
+  const call = (method: string): string =>
+    `<methodCall><methodName>${method}</methodName><params><param><value>${'0'.repeat(32)}</value></param><param><value><int>1</int></value></param></params></methodCall>`;
+  for (const method of ['relay.push', 'relay.pull']) {
+    const headers = { 'content-type': 'text/xml', 'x-forwarded-for': '127.0.0.1', 'x-real-ip': '127.0.0.1', forwarded: 'for=127.0.0.1' };
+    const answer = await (await fetch(url, { method: 'POST', headers, body: call(method) })).text();
+    t.regex(answer, /<int>403<\/int>|<int>401<\/int>/, answer);
+    const forged = await (await fetch(url, { method: 'POST', headers: { ...headers, 'co2-session': 'x' }, body: call(method) })).text();
+    t.notRegex(forged, /<name>n<\/name>/);
+  }
+  t.is(net.get('a').seen.matching('mesh.link', { state: 'down' }).length, 0);
+});
+
+test.serial('a peer that redirects is not followed, and a node that is only heard of is not called', async (t) => {
+  const requests: string[] = [];
+  const redirected = new Gate<undefined>();
+  const other = createServer((request, response) => {
+    requests.push(request.url ?? '');
+    response.end();
+  });
+  const port = await listening(t, other);
+  const redirecting = await listening(
+    t,
+    createServer((_request, response) => {
+      redirected.push(undefined);
+      response.writeHead(307, { location: `http://127.0.0.1:${port}/RPC2` }).end();
+    }),
+  );
+  const net = await Net.of(t, { a: ['b'], b: ['a', 'c'], c: ['b'] });
+  await Promise.all(['b', 'c'].map((name) => net.start(name)));
+  const [b] = net.peersOf('a');
+  const a = await net.start('a', { peers: [b!, `http://127.0.0.1:${redirecting}`] });
+  await net.sees('a', ['b'], ['c']);
+  // Redirected once, and asked again.
+  await redirected.first(2);
+  t.deepEqual(requests, []);
+  await a.emit({ data: 'over b' });
+  await got(net.get('c'), 'over b');
+  const id = await net.idOf('c', 'a');
+  t.deepEqual(net.get('c').seen.matching('peer.proven', { node: id }), [], 'no relay calls an address that a link state names');
 });
