@@ -284,7 +284,10 @@ test('a hook may refuse or change what arrives, for the satellites of its relay 
   await settled();
   t.deepEqual(dataOf(b!), [['good', 'changed']]);
   t.is(b!.forwarded[0]?.frozen().dict.data, 'good', 'classic peers get what was sent');
-  t.like(await a!.seen.event('message.outcome', { status: 'rejected' }), { reason: 'relay plugin ham.H refused the dict: it is bad', node: b!.port.id });
+  t.like(await a!.seen.event('message.outcome', { status: 'rejected' }), {
+    reason: 'relay plugin ham.H refused the dict: it is bad',
+    node: b!.port.id,
+  });
   const delivery = ['delivery', { kind: 'peer', name: hostIdOf(0) }];
   const to = ['http://192.0.2.9:2004', 'mesh'];
   t.deepEqual(seen.sort(), [delivery, delivery, ['origin', to], ['origin', [`node:${b!.port.id}`]]].sort());
