@@ -124,7 +124,7 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, versio
       discovery?.start(scheme, port);
     },
     leave: async () => {
-      await Promise.all([discovery?.stop(), host?.stop(options.drainMs)]);
+      await Promise.all([discovery?.stop(), host?.leave(options.drainMs)]);
     },
     stop: async () => {
       peering.stop();

@@ -89,6 +89,7 @@ export class MeshHost implements MeshPort {
   #writing: Promise<void> = Promise.resolve();
   #events: NodeEvent[] = [];
   #isPerforming = false;
+  #isLeaving = false;
   #isStopped = false;
   #whenDrained: (() => void) | undefined;
 
@@ -245,9 +246,13 @@ export class MeshHost implements MeshPort {
     if (!this.#node || this.#isStopped) throw notRunning();
   }
 
-  /** Says goodbye to the neighbours, and lets what is in flight be acknowledged for so long. */
-  async stop(drainMs: number): Promise<void> {
-    if (this.#isStopped || !this.#node) return;
+  /**
+   * Says goodbye to the neighbours, and lets what is in flight be acknowledged for so long. What is submitted afterwards is stored, and
+   * sent after the next start.
+   */
+  async leave(drainMs: number): Promise<void> {
+    if (this.#isLeaving || this.#isStopped || !this.#node) return;
+    this.#isLeaving = true;
     if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
     this.#handle([{ type: 'leave' }]);
     if (this.#channels.size > 0) {
@@ -259,6 +264,13 @@ export class MeshHost implements MeshPort {
         };
       });
     }
+  }
+
+  /** Leaves the mesh if it has not been left, and ends. */
+  async stop(drainMs: number): Promise<void> {
+    await this.leave(drainMs);
+    if (this.#isStopped || !this.#node) return;
+    if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
     // What is being written is still acknowledged.
     let writing: Promise<void> | undefined;
     while (writing !== this.#writing) {

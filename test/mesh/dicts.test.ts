@@ -23,6 +23,16 @@ export class Talk extends Plugin {
 }
 `;
 
+const BYE = `
+import { Plugin, Satellite } from 'co2-relay';
+
+@Satellite()
+export class Bye extends Plugin {
+  setup() {}
+  exit() { return this.send({ data: 'the end' }); }
+}
+`;
+
 const KID = `
 import { Exposed, Plugin, Satellite } from 'co2-relay';
 
@@ -131,6 +141,16 @@ test('a dict for a node that is down reaches it and no other one, over restarts 
   t.deepEqual(report, { report: { id: id as string, status: 'delivered', reason: '', node: c.id } });
   t.like(await again.seen.event('message.outcome'), { satellite: 'talk.talk.Talk', id: id as string });
   t.deepEqual(b.said.all, []);
+});
+
+test('what a satellite sends in its exit is kept, and arrives after the next start', async (t) => {
+  const places = await placesOf(t, ['attic', 'cellar'], {}, { 'bye/bye.ts': BYE });
+  const [a, b] = (await startAll(places)) as [Node, Node];
+  await a.stop();
+  t.deepEqual(a.log.matching(/exit failed/), []);
+  t.deepEqual(b.said.all, []);
+  await places[0]!.start();
+  t.like((await b.said.first(1))[0], { heard: 'the end', verdict: 'signed' });
 });
 
 test('nodes are addressed by nick, in groups, and by clients over HTTP; an unknown name is a fault', async (t) => {

@@ -1,8 +1,11 @@
 /** Dicts between relays of a mesh: who gets them, what is known of them there, and what is refused. */
 import test from 'ava';
-import { RelayError } from '../../src/core/core.ts';
+import { Refusal, RelayError, systemClock } from '../../src/core/core.ts';
 import type { Message } from '../../src/message/message.ts';
+import { Hook } from '../../src/plugin-host/hooks/hook.ts';
+import type { HookContext } from '../../src/plugin/relay-plugin.ts';
 import { decodeDict, encodeDict } from '../../src/relay/dict-payload.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { serialiseStructBytes } from '../../src/xmlrpc/xmlrpc.ts';
 import { Random } from '../fuzz/random.ts';
 import { EventRecord } from '../support/event-record.ts';
@@ -260,6 +263,35 @@ for (const [what, wanted, text] of WRONG) {
     t.deepEqual([a!.delivered, b!.delivered], [[], []]);
   });
 }
+
+test('a hook may refuse or change what arrives, for the satellites of its relay alone, and sees what is sent', async (t) => {
+  const [, a, b] = joined(2);
+  const seen: unknown[] = [];
+  const hook = (method: (dict: Dict, context: HookContext) => unknown): Hook =>
+    new Hook({
+      ...{ name: 'ham.H', directory: '/plugins', method, timeoutMs: 1000, maxDictBytes: 1000, clock: systemClock },
+      ...{ counters: { passed: 0, transformed: 0, refused: 0, late: 0, failed: 0 }, log: a!.log.source('relay-plugins') },
+    });
+  a!.setHooks({ onAccept: [], onForward: [hook((_dict, { where, to }) => void seen.push([where, to]))] });
+  const onAccept = hook(({ data }, { where, from }) => {
+    seen.push([where, from]);
+    if (data === 'bad') throw new Refusal('it is bad');
+    return { data: [data!, 'changed'] };
+  });
+  b!.setHooks({ onAccept: [onAccept], onForward: [] });
+  await a!.router.send('ham.spam.Spam', { data: 'good' });
+  await a!.router.send('ham.spam.Spam', { data: 'bad' }, { to: 'cellar' });
+  await settled();
+  t.deepEqual(dataOf(b!), [['good', 'changed']]);
+  t.is(b!.forwarded[0]?.frozen().dict.data, 'good', 'classic peers get what was sent');
+  t.like(await a!.seen.event('message.outcome', { status: 'rejected' }), {
+    reason: 'relay plugin ham.H refused the dict: it is bad',
+    node: b!.port.id,
+  });
+  const delivery = ['delivery', { kind: 'peer', name: hostIdOf(0) }];
+  const to = ['http://192.0.2.9:2004', 'mesh'];
+  t.deepEqual(seen.sort(), [delivery, delivery, ['origin', to], ['origin', [`node:${b!.port.id}`]]].sort());
+});
 
 test('a relay without a mesh says that it cannot send to a node', async (t) => {
   const heart = makeHeart();
