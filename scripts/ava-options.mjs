@@ -8,6 +8,7 @@ import { buildTests } from './test-build.mjs';
  */
 export const SLOW = [
   'test/check-plugin/**/*.test.ts',
+  'test/chaos/**/*.test.ts',
   'test/cli/**/*.test.ts',
   'test/docs/{cli,embedding,guide,plugins,work}.test.ts',
   'test/fuzz/**/*.test.ts',

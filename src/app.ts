@@ -20,7 +20,6 @@ import type { OwnMesh } from './mesh/make-mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
-import { lonelyPort } from './nodes/nodes.ts';
 import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses, SendOptions } from './plugin-host/plugin-host.ts';
 import {
@@ -45,7 +44,6 @@ import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, DispatcherDependencies, MethodFailure } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
-import type { Services } from './services/services.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { MemoryDisk, levelDisk, logStoreEvent, startStore } from './store/store.ts';
@@ -117,7 +115,9 @@ export interface AppStatus {
   /** In order. */
   readonly relayPlugins: readonly RelayPluginStatus[];
   /** In the order of the configuration. */
-  readonly services: ReturnType<Services['list']>;
+  readonly services: ReturnType<Capabilities['services']['list']>;
+  /** Calls between this relay and other nodes of the mesh. */
+  readonly nodes: ReturnType<Capabilities['nodes']['calls']['counts']>;
   readonly http: HttpStatus;
 }
 
@@ -345,14 +345,12 @@ function makeParts(
   };
   relayMethods({
     ...{ dispatcher, router, rejections, satellites, mesh, peering, discovery, host, pluginHost, relayPlugins, events },
-    ...{ logs: recentLogs, properties, clock },
-    ...{ reload: environment.reload, capabilities: () => capabilities.status() },
+    ...{ logs: recentLogs, properties, clock, reload: environment.reload, capabilities: () => capabilities.status() },
   });
   const capabilities: Capabilities = makeCapabilities({
     ...{ options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self },
-    ...{ mesh: host ?? lonelyPort(peering.status()), version: VERSION },
+    ...{ mesh: host, peering, version: VERSION },
   });
-  const { services } = capabilities;
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -371,8 +369,8 @@ function makeParts(
   };
   const status = (): AppStatus => ({
     ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },
-    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), services: services.list() },
-    http: http.status(),
+    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status() },
+    ...{ services: capabilities.services.list(), nodes: capabilities.nodes.calls.counts(), http: http.status() },
   });
   const health = healthOf(status, () => self().hostId);
   const http: HttpServerPort =
@@ -406,11 +404,8 @@ function knownAddresses({ mesh, peering }: OwnMesh, satellites: Satellites): Htt
 }
 
 /** What the lock tells about where the relay listens; nothing until it does. */
-function listeningOf(
-  { scheme, listening: addresses }: HttpServerPort,
-  { unixSocket }: Options,
-  configFile: string | undefined,
-): Listening | undefined {
+function listeningOf(http: HttpServerPort, { unixSocket }: Options, configFile: string | undefined): Listening | undefined {
+  const { scheme, listening: addresses } = http;
   return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket, configFile };
 }
 
@@ -463,12 +458,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     startTimeoutMs: PLUGINS_TIMEOUT_MS,
     stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
-  await steps.start({
-    name: 'the mesh',
-    start: () => ownMesh.start(identity.get(), http.scheme),
-    stop: () => ownMesh.stop(),
-    stopTimeoutMs: drainTimeoutMs,
-  });
+  const startMesh = (): Promise<void> => ownMesh.start(identity.get(), http.scheme);
+  await steps.start({ name: 'the mesh', start: startMesh, stop: () => ownMesh.stop(), stopTimeoutMs: drainTimeoutMs });
   await steps.start({
     name: 'satellites',
     start: () => satellites.start(identity.get().hostId),

@@ -1,12 +1,12 @@
 /** What a relay offers besides messages and methods: work, recordings, services and calls between nodes, with their methods and steps. */
 import { join } from 'node:path';
-import type { Clock, LogSource, Steps } from './core/core.ts';
+import type { Clock, LogSource, Step, Steps } from './core/core.ts';
 import type { Options } from './config/config.ts';
 import type { EventStream } from './events/events.ts';
 import type { HttpServerDependencies } from './http/http.ts';
 import type { Identity } from './message/message.ts';
-import type { MeshPort } from './mesh/mesh.ts';
-import { Nodes } from './nodes/nodes.ts';
+import type { MeshPort, Peering } from './mesh/mesh.ts';
+import { Nodes, lonelyPort } from './nodes/nodes.ts';
 import type { PluginHost } from './plugin-host/plugin-host.ts';
 import { Recordings, addRecordingMethods, recordingSummary } from './recordings/recordings.ts';
 import type { CapabilitiesStatus, RelayEvent, Router } from './relay/relay.ts';
@@ -31,7 +31,9 @@ export interface CapabilitiesParts {
   readonly router: Router;
   readonly dispatcher: Dispatcher;
   readonly self: () => Identity;
-  readonly mesh: MeshPort;
+  /** The node of the mesh; undefined in a test in memory. */
+  readonly mesh: MeshPort | undefined;
+  readonly peering: Pick<Peering, 'status'>;
   /** Version of this relay. */
   readonly version: string;
 }
@@ -42,7 +44,7 @@ export interface Capabilities {
   readonly services: Services;
   readonly nodes: Nodes;
   /** What the HTTP server streams. */
-  readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings'>;
+  readonly bodies: Pick<HttpServerDependencies, 'work' | 'recordings' | 'nodes'>;
   /** What `relay.get_status` says of them. */
   status(): CapabilitiesStatus;
   /** Starts them, after the plugins; they stop before the plugins. */
@@ -54,7 +56,8 @@ const WORK_TIMEOUT_MS = 60_000;
 
 /** Makes them, adds their methods to the registry of the dispatcher, and has them follow the states of plugins; nothing runs yet. */
 export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
-  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, mesh, version } = parts;
+  const { options, state, store, events, logs, clock, date, random, env, pluginHost, router, dispatcher, self, peering, version } = parts;
+  const mesh = parts.mesh ?? lonelyPort(peering.status());
   const nodes = new Nodes({
     ...{ port: mesh, dispatcher, clock, logs, version },
     ...{ work: () => work.types().map(({ type }) => type), running: () => work.running.length },
@@ -87,10 +90,8 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   events.subscribe(nodes.offer.refresh, ['plugin.state', 'plugin.version']);
 
   return {
-    work,
-    services,
-    nodes,
-    bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder },
+    ...{ work, services, nodes },
+    bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder, nodes },
     status: () => ({
       work: workOnWire(work),
       recordings: recordings.recorder
@@ -100,22 +101,26 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
       services: services.list().map((service) => serviceSummary(service, clock)),
     }),
     start: async (steps) => {
-      await steps.start({
-        name: 'work',
-        start: async () => {
-          await work.start();
-          received.start();
-        },
-        stop: async () => {
-          received.stop();
-          await work.stop();
-        },
-        startTimeoutMs: WORK_TIMEOUT_MS,
-      });
+      await steps.start(workStep(work, received));
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
       await steps.start(services.step);
       await steps.start(nodes.step);
     },
+  };
+}
+
+function workStep(work: Work, received: ReceivedUnits): Step {
+  return {
+    name: 'work',
+    start: async () => {
+      await work.start();
+      received.start();
+    },
+    stop: async () => {
+      received.stop();
+      await work.stop();
+    },
+    startTimeoutMs: WORK_TIMEOUT_MS,
   };
 }
 

@@ -39,7 +39,7 @@ const TRUST_HELP = `
 co2 peers list --nodes shows the nodes that wait, with their codes.
 Examples:
   co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o
-  co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o --no-link     accept its dicts, and send it none`;
+  co2 peers trust xeb3jf4yw5uqdcmxrtzqkv6n2lh7ga4o --no-link     do not connect to it: it connects to this relay`;
 const FORGET_HELP = `
 Use it when a peer has another key for a good reason, such as a new state directory: its key is pinned again at the next contact.
 Examples:
@@ -72,7 +72,7 @@ export function addPeerCommands(program: Command): void {
     PAIR_HELP,
   ).action((url: string, flags: TargetFlags) => callAndPrint(flags, (call) => call('relay.pair', url), pairText));
   client(peers, 'trust <node>', 'approve a node that waits for it', TRUST_HELP)
-    .option('--no-link', 'do not send dicts to it')
+    .option('--no-link', 'do not connect to it, for a relay that cannot be reached')
     .action((node: string, { link, ...flags }: TrustFlags) => callAndPrint(flags, (call) => call('relay.trust', node, link), trustText));
   client(peers, 'forget <node-or-url>', 'forget a node and its key', FORGET_HELP).action((name: string, flags: TargetFlags) =>
     callAndPrint(flags, (call) => call('relay.forget', name), forgetText),

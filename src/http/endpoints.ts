@@ -7,6 +7,8 @@ import type { JsonEndpointParts } from './json-body.ts';
 import { answerJsonRpc, failJsonRpc } from './json-rpc-endpoint.ts';
 import { readMediaType } from './media-type.ts';
 import type { XmlType } from './media-type.ts';
+import { nodeEndpoints } from './node-endpoints.ts';
+import type { NodeEndpointParts } from './node-endpoints.ts';
 import { answerPage, failPage } from './page-endpoint.ts';
 import type { PageEndpointParts } from './page-endpoint.ts';
 import { answerRest, failRest } from './rest-endpoint.ts';
@@ -21,7 +23,13 @@ import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
 
 /** The table of one server. */
 export function makeEndpoints(
-  parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts & HealthEndpointParts & WorkEndpointParts & RecordingEndpointParts,
+  parts: RobotEndpointParts &
+    JsonEndpointParts &
+    PageEndpointParts &
+    HealthEndpointParts &
+    WorkEndpointParts &
+    RecordingEndpointParts &
+    NodeEndpointParts,
 ): readonly Endpoint[] {
   const [calls, keywords] = [rpcCalls(parts), robotCalls(parts)];
   const rpc: Omit<Endpoint, 'path'> = {
@@ -51,6 +59,7 @@ export function makeEndpoints(
     ...serviceEndpoints(parts),
     ...workEndpoints(parts),
     ...recordingEndpoints(parts),
+    ...nodeEndpoints(parts),
   ];
 }
 

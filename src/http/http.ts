@@ -37,6 +37,7 @@ import { checkRequest, isServerOptions, makeHostCheck, noEndpoint, pathOf, tooLa
 import type { Head, HostCheck } from './request-checks.ts';
 import { makeServer } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
+import type { TracedNodes } from './node-endpoints.ts';
 import type { RecordedFrames } from './recording-endpoints.ts';
 import type { UnitBodies } from './work-endpoints.ts';
 import { TlsWatch, readTls, tlsSignature } from './tls.ts';
@@ -87,6 +88,7 @@ export interface HttpServerDependencies {
   readonly health: Health;
   readonly work: UnitBodies;
   readonly recordings: RecordedFrames;
+  readonly nodes: TracedNodes;
   /** The sources of the tokens that callers may present. */
   readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
@@ -127,7 +129,7 @@ export class HttpServer {
 
   constructor(parts: HttpServerDependencies) {
     this.#parts = parts;
-    const { options, dispatcher, addresses, about, health, work, recordings, tokens, logs, clock, date } = parts;
+    const { options, dispatcher, addresses, about, health, work, recordings, nodes, tokens, logs, clock, date } = parts;
     // Taken before the files are read, so that a change in between is noticed.
     const certificates = options.tls ? tlsSignature(options.tls) : '';
     this.#tls = options.tls && readTls(options.tls);
@@ -168,7 +170,7 @@ export class HttpServer {
     this.#endpoints = makeEndpoints({
       ...{ dispatcher, about, health, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
       acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
-      ...{ work, recordings, clock, requestTimeoutMs: options.requestTimeoutMs, readers, stopping: this.#stopping.signal },
+      ...{ work, recordings, nodes, clock, requestTimeoutMs: options.requestTimeoutMs, readers, stopping: this.#stopping.signal },
     });
     // One untrusted address may use a quarter of the budget, so a quarter has room for one body.
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);

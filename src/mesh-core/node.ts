@@ -216,25 +216,27 @@ export class MeshNode implements LinkUser<Held> {
       case 'remove-address':
         this.#dialers.delete(event.address);
         return;
-      case 'outbox': {
-        const { request, command } = event;
-        if (command.type === 'retry') for (const dialer of this.#dialers.values()) dialer.hurry(now);
-        this.#custody.handleOutbox(request, command, this.#links, now);
+      case 'outbox':
+        if (event.command.type === 'retry') for (const dialer of this.#dialers.values()) dialer.hurry(now);
+        this.#custody.handleOutbox(event.request, event.command, this.#links, now);
         return;
-      }
       case 'hold':
         this.#hold(event.id, event.isHeld);
         return;
       case 'forget-peer':
-        this.#links.get(event.id)?.close('the neighbour is forgotten');
-        this.#custody.forgetPeer(event.id);
-        this.#neighbours.delete(event.id);
+        this.#forget(event.id);
         return;
       case 'leave':
         this.#leave();
         break;
       case 'tick':
     }
+  }
+
+  #forget(id: string): void {
+    this.#links.get(id)?.close('the neighbour is forgotten');
+    this.#custody.forgetPeer(id);
+    this.#neighbours.delete(id);
   }
 
   #hold(id: string, isHeld: boolean): void {

@@ -29,6 +29,21 @@ export interface Channel {
 /** Calls a method of the relay at the other end in the session with it. Rejects with a RelayError. */
 export type ChannelCall = (method: 'relay.push' | 'relay.pull', params: readonly Sendable[], signal: AbortSignal) => Promise<Value>;
 
+/** A relay that may be dialled. */
+export interface Dialled {
+  /** Proves both ends to each other. Rejects with a RelayError; undefined: the other end is no relay of a mesh. */
+  greet(): Promise<Greeted | undefined>;
+  /** Closes its connections. */
+  close(): Promise<void>;
+}
+
+/** A relay that has proved itself. */
+export interface Greeted {
+  readonly peer: ProvenPeer;
+  /** Calls it in this session. */
+  readonly call: ChannelCall;
+}
+
 /** How long a pull may wait. */
 export const PULL_MS = 25_000;
 /** What an answer to `relay.push` or `relay.pull` may have, in bytes of XML. One message alone may be larger. */

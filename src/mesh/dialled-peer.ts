@@ -3,8 +3,7 @@ import { RelayError } from '../core/core.ts';
 import type { HttpLimits, HttpLinkTransport } from '../links/links.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import { PULL_MS } from './channels.ts';
-import type { ChannelCall } from './channels.ts';
-import type { Dialled, Greeted } from './mesh-host.ts';
+import type { ChannelCall, Dialled, Greeted } from './channels.ts';
 import type { OutgoingSession, ProvenTransport } from './proven-transport.ts';
 
 export interface DialledPeerParts {
@@ -34,6 +33,8 @@ export class DialledPeer implements Dialled {
 
   async greet(): Promise<Greeted | undefined> {
     const { name, transport } = this.#parts;
+    // It may have approved this relay since the last hello.
+    if (transport.proof.session === 'proven' && transport.proof.answer !== 'trusted') transport.renew();
     const greeting = await transport.hello();
     if (greeting.kind === 'answer') throw new RelayError('TRANSPORT', `${name} cannot answer now`);
     if (greeting.kind === 'classic' || !greeting.session.isMesh) return undefined;

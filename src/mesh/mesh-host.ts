@@ -10,8 +10,6 @@ import type {
   Effect,
   Frame,
   LinkState,
-  NeighbourStatus,
-  NodeCounters,
   NodeChange,
   NodeEvent,
   OutboxAnswer,
@@ -24,37 +22,11 @@ import type {
 } from '../mesh-core/mesh-core.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { DialledChannel, IncomingChannels } from './channels.ts';
-import type { Channel, ChannelCall, ChannelCaller } from './channels.ts';
+import type { Channel, ChannelCaller, Dialled } from './channels.ts';
 import { NodeStore } from './node-store.ts';
 import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
-import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
-
-/** What an operator sees of the node. */
-export interface MeshNodeStatus {
-  readonly id: string;
-  readonly neighbours: readonly NeighbourStatus[];
-  readonly counters: NodeCounters;
-  /** Messages that are kept for others or for satellites. */
-  readonly kept: number;
-  /** Why no new durable message is accepted; undefined if it is. */
-  readonly refusal: string | undefined;
-}
-
-/** A relay that may be dialled. */
-export interface Dialled {
-  /** Proves both ends to each other. Rejects with a RelayError; undefined: the other end is no relay of a mesh. */
-  greet(): Promise<Greeted | undefined>;
-  /** Closes its connections. */
-  close(): Promise<void>;
-}
-
-/** A relay that has proved itself. */
-export interface Greeted {
-  readonly peer: ProvenPeer;
-  /** Calls it in this session. */
-  readonly call: ChannelCall;
-}
+import type { MeshArrival, MeshMessage, MeshNodeStatus, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshHostParts extends NodeStoreParts {
   readonly id: string;
@@ -301,6 +273,7 @@ export class MeshHost implements MeshPort {
     }
     this.#isStopped = true;
     this.#cancelTimer?.();
+    this.#store.stop();
     for (const channel of this.#channels.values()) channel.close('the relay stops');
     this.#channels.clear();
     this.#incoming.stop();

@@ -18,14 +18,19 @@ type Read = Extract<Effect, { readonly type: 'read' }>;
 
 // Written with each batch, so that the time of the node includes the time that it was down.
 const WALL_KEY = 'wall';
+const NOW_KEY = 'now';
 // The store refuses a batch while too much waits to be written.
 const BUSY_MS = 50;
+// How often the date of the machine is compared with its clock, and by how much they may differ from one time to the next.
+const DATE_CHECK_MS = 60_000;
+const DRIFT_MS = 1000;
 
 /** See the head of this file. */
 export class NodeStore {
   readonly #parts: NodeStoreParts;
   #offset = 0;
   #isDiskLow = false;
+  #cancelCheck: (() => void) | undefined;
 
   constructor(parts: NodeStoreParts) {
     this.#parts = parts;
@@ -39,10 +44,45 @@ export class NodeStore {
   /** Finds out what time it is for the node, before anything else. */
   async begin(): Promise<void> {
     const { clock, date } = this.#parts;
-    const [now = 0, wall] = [await this.#stored('now'), await this.#stored(WALL_KEY)];
+    const [now = 0, wall] = [await this.#stored(NOW_KEY), await this.#stored(WALL_KEY)];
     // A clock of the machine that was set back meanwhile counts as if the node had not been down.
     const downMs = wall === undefined ? 0 : Math.max(0, date() - wall);
     this.#offset = Math.ceil(now + downMs + 1 - clock.now());
+    this.#watchDate();
+  }
+
+  /** No more is written by itself. */
+  stop(): void {
+    this.#cancelCheck?.();
+  }
+
+  /**
+   * A machine without a clock of its own starts in 1970, and learns the date later. If that were not stored at once, all the years between
+   * would count as time that the node was down, and everything that waits would expire at the next start.
+   */
+  #watchDate(): void {
+    const { clock, date } = this.#parts;
+    const difference = date() - clock.now();
+    this.#cancelCheck = clock.after(DATE_CHECK_MS, () => {
+      if (Math.abs(date() - clock.now() - difference) > DRIFT_MS) void this.#storeTime();
+      this.#watchDate();
+    });
+  }
+
+  /** Never rejects: the next batch stores the time, too. */
+  async #storeTime(): Promise<void> {
+    const { store, date, log } = this.#parts;
+    const put = (key: string, value: number): StoreOperation => ({
+      type: 'put',
+      table: TIME_TABLE,
+      key,
+      value: Buffer.from(String(value)),
+    });
+    try {
+      await store.write([put(NOW_KEY, Math.floor(this.now())), put(WALL_KEY, date())], { durability: 'written', isProgress: true });
+    } catch (error) {
+      log.debug(`the time cannot be stored: ${reasonOf(error)}`);
+    }
   }
 
   async #stored(key: string): Promise<number | undefined> {

@@ -1,6 +1,16 @@
 /** What the rest of the relay sends and receives over the mesh: bytes of a kind, for a node or for all. */
 import type { MaybePromise } from '../core/core.ts';
-import type { DeliveryStatus, Head, LinkState, NodeChange, Path, ProcessingOutcome, Target } from '../mesh-core/mesh-core.ts';
+import type {
+  DeliveryStatus,
+  Head,
+  LinkState,
+  NeighbourStatus,
+  NodeChange,
+  NodeCounters,
+  Path,
+  ProcessingOutcome,
+  Target,
+} from '../mesh-core/mesh-core.ts';
 
 /** A message to send. */
 export interface MeshMessage {
@@ -76,4 +86,15 @@ export interface MeshPort {
   links(): ReadonlyMap<string, number>;
   /** Sets what this relay offers, each as one text such as `method:ham.spam.add` or `work:render`, and how busy it is (0 to 100). */
   describe(offer: { readonly capabilities: readonly string[]; readonly load: number }): void;
+}
+
+/** What an operator sees of the node. */
+export interface MeshNodeStatus {
+  readonly id: string;
+  readonly neighbours: readonly NeighbourStatus[];
+  readonly counters: NodeCounters;
+  /** Messages that are kept for others or for satellites. */
+  readonly kept: number;
+  /** Why no new durable message is accepted; undefined if it is. */
+  readonly refusal: string | undefined;
 }

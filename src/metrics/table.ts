@@ -1,6 +1,7 @@
 /** The table of metrics of a relay: name, type, help, labels, and how to read the values from a snapshot of its counters. */
 import type { LinkStatus } from '../links/links.ts';
 import type { MeshStatus, PeerState, PeerStatus } from '../mesh/mesh.ts';
+import type { NodeCallCounts } from '../nodes/nodes.ts';
 import type { PluginHostStatus, PluginState } from '../plugin-host/plugin-host.ts';
 import { reasonsAgainst } from '../relay/relay.ts';
 import type { RelayStatus } from '../relay/relay.ts';
@@ -24,6 +25,8 @@ export interface Snapshot {
     readonly watchers: readonly { readonly name: string; readonly restarts: number }[];
     readonly reactors: readonly { readonly name: string; readonly restarts: number; readonly merged: number; readonly queued: number }[];
   }[];
+  /** Calls between this relay and other nodes. */
+  readonly nodes: readonly NodeCallCounts[];
   readonly http: { readonly wrongCredentials: number; readonly lockOuts: number };
 }
 
@@ -382,8 +385,31 @@ const SERVICES: readonly Metric[] = [
   ),
 ];
 
+// Nodes that are trusted, or known by those that are; at most 1,024.
+const NODES: readonly Metric[] = [
+  counter('co2_node_calls_total', 'Calls of (in) and to (out) other nodes.', ['node', 'direction', 'outcome'], ({ nodes }) =>
+    nodes.flatMap(({ node, answered, failed, ran, refused }): Sample[] => [
+      [answered, { node, direction: 'out', outcome: 'answered' }],
+      [failed, { node, direction: 'out', outcome: 'failed' }],
+      [ran, { node, direction: 'in', outcome: 'answered' }],
+      [refused, { node, direction: 'in', outcome: 'failed' }],
+    ]),
+  ),
+];
+
 /** All metrics with one value per set of labels. Call durations are a histogram, see {@link CALL_DURATION}. */
-export const TABLE: readonly Metric[] = [...RELAY, ...DICTS, ...INBOXES, ...PEERS, ...MESH, ...REMOTE, ...PLUGINS, ...SERVICES, ...CALLS];
+export const TABLE: readonly Metric[] = [
+  ...RELAY,
+  ...DICTS,
+  ...INBOXES,
+  ...PEERS,
+  ...MESH,
+  ...REMOTE,
+  ...PLUGINS,
+  ...SERVICES,
+  ...NODES,
+  ...CALLS,
+];
 
 /** The histogram of call durations. */
 export const CALL_DURATION = {

@@ -16,13 +16,14 @@ export interface NodeCalls {
   /** Id of this node. */
   readonly self: string;
   /**
-   * The id of the node with this id, or with this nick if only one known node has it. Throws a RelayError NOT_FOUND that names candidates.
+   * The id of the node with this id, or with this nick if only one known node has it. Throws a RelayError NOT_FOUND that names
+   * candidates.
    */
   resolve(name: string): string;
   /**
-   * Calls a method of a node, named by its id or nick, and returns the result. Rejects with a Fault or RelayError of the other node, or with
-   * a RelayError of this one: NOT_FOUND, TIMEOUT, LIMIT if too many calls are open or the parameters are too large, TRANSPORT if the node
-   * cannot be reached.
+   * Calls a method of a node, named by its id or nick, and returns the result. Rejects with a Fault or RelayError of the other node, or
+   * with a RelayError of this one: NOT_FOUND, TIMEOUT, LIMIT if too many calls are open or the parameters are too large, TRANSPORT if the
+   * node cannot be reached.
    */
   call(node: string, method: string, params: readonly Sendable[], options?: NodeCallOptions): Promise<Value>;
   /**

@@ -1,9 +1,10 @@
 /** The nodes of the mesh as the rest of the relay uses them: calls of their methods, and what is known of them. */
 import type { Clock, LogSource, Step } from '../core/core.ts';
+import { writeJson } from '../json/json.ts';
 import type { MeshPort } from '../mesh/mesh.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import { MeshCalls } from './mesh-calls.ts';
-import { addNodeMethods } from './methods.ts';
+import { addNodeMethods, hopOnWire } from './methods.ts';
 import { NodeTable } from './node-table.ts';
 import { Offer } from './offer.ts';
 import { Traceroute } from './traceroute.ts';
@@ -11,13 +12,20 @@ import { Traceroute } from './traceroute.ts';
 export { lonelyPort } from './lonely-port.ts';
 export { MeshCalls } from './mesh-calls.ts';
 export type { NodeCallCounts, NodeCallFor } from './mesh-calls.ts';
-export { hopOnWire } from './methods.ts';
 export type { NodeCallOptions, NodeCalls } from './node-calls.ts';
 export { NodeTable } from './node-table.ts';
 export type { NodeInfo, Route } from './node-table.ts';
 export { Offer } from './offer.ts';
 export { Traceroute } from './traceroute.ts';
 export type { Hop, Step } from './traceroute.ts';
+
+/** A server-sent event; `data` is one line of JSON. */
+interface NodeEvent {
+  readonly type: 'hop' | 'end';
+  /** After which nothing follows. */
+  readonly id: string | undefined;
+  readonly data: string;
+}
 
 export interface NodesParts {
   readonly port: MeshPort;
@@ -53,6 +61,18 @@ export class Nodes {
         .map(({ name }) => name);
     this.offer = new Offer({ port, version, methods, work, running, clock, log });
     addNodeMethods(registry, { calls: this.calls, table: this.table, traceroute: this.traceroute, clock, version, running });
+  }
+
+  /** The id of a node with this id or nick. Throws a RelayError NOT_FOUND. */
+  resolve(name: string): string {
+    return this.table.resolve(name);
+  }
+
+  /** The hops to a node as server-sent events: `hop` as soon as each has answered, then `end`. */
+  async *events(node: string, signal: AbortSignal): AsyncGenerator<NodeEvent, void> {
+    for await (const hop of this.traceroute.hops(node, signal))
+      yield { type: 'hop', id: undefined, data: writeJson(hopOnWire(hop), 'hop') };
+    yield { type: 'end', id: 'end', data: '{}' };
   }
 
   /** Tells the other nodes what this one offers, from the start on. */

@@ -36,7 +36,7 @@ const MAX_TEXT_BYTES = 255;
 export class Offer {
   readonly #parts: OfferParts;
   readonly #busy: () => number;
-  #told = '';
+  #described = '';
   #load = 0;
   #isCut = false;
   #cancelRefresh: (() => void) | undefined;
@@ -82,9 +82,9 @@ export class Offer {
 
   #tell(): void {
     const capabilities = this.#capabilities();
-    const told = [this.#load, ...capabilities].join('\n');
-    if (told === this.#told) return;
-    this.#told = told;
+    const described = [this.#load, ...capabilities].join('\n');
+    if (described === this.#described) return;
+    this.#described = described;
     this.#parts.port.describe({ capabilities, load: this.#load });
   }
 

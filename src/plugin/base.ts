@@ -18,7 +18,8 @@ export interface SendOptions {
    */
   readonly to?: SendTo | undefined;
   /**
-   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss it.
+   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites, and nodes that are away, may miss
+   * it.
    * Default true: it is stored if a durable satellite or another node receives it.
    */
   readonly durable?: boolean | undefined;
@@ -48,7 +49,7 @@ export interface DeliveryReport {
 
 /** Where `call` looks for the method. */
 export interface CallOptions {
-  /** The node to call. Default: this relay. Other nodes cannot be named yet; a RelayError says so. */
+  /** The node of the mesh whose method is called: its id, or its nick if only one node has it. Default: this relay. */
   readonly node?: string | undefined;
 }
 

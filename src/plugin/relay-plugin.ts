@@ -16,7 +16,8 @@ export interface RelayPluginOptions {
 
 /**
  * Where a dict is. `origin`: it enters the network at this relay, and nothing is signed yet. `through`: it came from a peer and is
- * forwarded to others unchanged. `delivery`: it is about to be delivered to the satellites of this relay.
+ * forwarded to others unchanged; hooks do not see what only crosses this relay on its way through the mesh. `delivery`: it is about to be
+ * delivered to the satellites of this relay.
  */
 export type HookPlace = 'origin' | 'through' | 'delivery';
 
@@ -33,7 +34,10 @@ export interface HookContext {
   readonly verdict: Verdict;
   /** Who submitted it to this relay: a peer by its host_id, a satellite by its name, a client by its address. */
   readonly from: { readonly kind: 'peer' | 'satellite' | 'client'; readonly name: string };
-  /** The URLs (without credentials) of the peers that get it after this hook. None for `delivery`. */
+  /**
+   * Who gets it after this hook: the URLs (without credentials) of classic peers, and `mesh` for all nodes of the mesh, `node:<id>` or
+   * `any:<capability>`. None for `delivery`.
+   */
   readonly to: readonly string[];
   /** Aborted when the hook exceeds its time limit. */
   readonly signal: AbortSignal;

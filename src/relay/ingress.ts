@@ -1,6 +1,6 @@
 /** Ingress: a dict that a caller or a satellite submits becomes a checked and stamped message. */
 import { randomBytes } from 'node:crypto';
-import { HOP_LIMIT, parseHostId } from '../message/message.ts';
+import { HOP_LIMIT, isLoopback, parseHostId } from '../message/message.ts';
 import { RelayError, clean, randomHex } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
@@ -127,6 +127,7 @@ export interface FromNode {
   readonly arrival: MeshArrival;
   /** Id of this node. */
   readonly self: string;
+  readonly identity: Identity;
   readonly index: Pick<NodeIndex, 'ownerOf' | 'hostIdOf'>;
   readonly mint: Minter;
   readonly maxDictBytes: number;
@@ -136,7 +137,7 @@ export interface FromNode {
  * The message of a dict that arrived over the mesh, whose origin has signed it. Throws RelayErrors INVALID_PARAMS, LIMIT and
  * ORIGIN_REFUSED.
  */
-export function messageFromNode({ arrival, self, index, mint, maxDictBytes }: FromNode): {
+export function messageFromNode({ arrival, self, identity, index, mint, maxDictBytes }: FromNode): {
   readonly message: Message;
   readonly dict: Dict;
 } {
@@ -145,12 +146,16 @@ export function messageFromNode({ arrival, self, index, mint, maxDictBytes }: Fr
   const by = via.at(-1) ?? '';
   const isOwn = head.origin === self;
   const { ownerOf } = index;
+  const isOfThisMachine = isLoopback(identity.address) && isLoopback(parseHostId(by)?.address ?? '');
   if ((ownerOf.call(index, by) ?? head.origin) !== head.origin)
     throw new RelayError(
       'ORIGIN_REFUSED',
       `host_id '${clean(by, 130)}', by which it entered the mesh, belongs to another node than ${head.origin}`,
     );
-  const origin = checkSigned({ node: head.origin, hostId: head.hostId, attestation }, (hostId) => ownerOf.call(index, hostId));
+  // What was stored before the last end of this relay is delivered before the other nodes have said who they are.
+  const isOwnOfUnknown = head.hostId === by && index.hostIdOf(head.origin) === undefined;
+  const signed = { node: head.origin, hostId: head.hostId, attestation, isOfThisMachine, isOwnOfUnknown };
+  const origin = checkSigned(signed, (hostId) => ownerOf.call(index, hostId));
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   if (source.length > maxDictBytes)
     throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed here (maxBodyBytes)`);

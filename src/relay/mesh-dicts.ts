@@ -111,8 +111,8 @@ export class MeshDicts implements Names {
 
   /** The message of an arrival. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
   messageOf(arrival: MeshArrival): { readonly message: Message; readonly dict: Dict } {
-    const { port, mint, maxDictBytes } = this.#parts;
-    return messageFromNode({ arrival, self: port.id, index: this.#index, mint, maxDictBytes });
+    const { port, self, mint, maxDictBytes } = this.#parts;
+    return messageFromNode({ arrival, self: port.id, identity: self(), index: this.#index, mint, maxDictBytes });
   }
 
   #reported({ id: meshId, status, reason, node, ref }: MeshOutcome): void {

@@ -17,6 +17,10 @@ export interface SignedDict {
   /** The host_id of the dict. */
   readonly hostId: string;
   readonly attestation: Attestation | undefined;
+  /** True if both relays have loopback addresses, as on one machine. */
+  readonly isOfThisMachine: boolean;
+  /** True if the node says that this is the host_id of its own relay, and nothing else is known of the node yet, as after a start. */
+  readonly isOwnOfUnknown: boolean;
 }
 
 export type OriginVerdict =
@@ -80,7 +84,10 @@ function checkPeer(claimed: string | undefined, { address, stamp, hostIds }: Ing
  * Checks the host_id of a dict that a node of the mesh signed. `ownerOf` names the node to which a host_id belongs, if that is known: no
  * other node may send in its name.
  */
-export function checkSigned({ node, hostId, attestation }: SignedDict, ownerOf: (hostId: string) => string | undefined): OriginVerdict {
+export function checkSigned(
+  { node, hostId, attestation, isOfThisMachine, isOwnOfUnknown }: SignedDict,
+  ownerOf: (hostId: string) => string | undefined,
+): OriginVerdict {
   const host = parseHostId(hostId);
   if (!host) return refused(notHostId(hostId));
   const owner = ownerOf(hostId);
@@ -88,7 +95,7 @@ export function checkSigned({ node, hostId, attestation }: SignedDict, ownerOf: 
   if (owner !== undefined) return refused(`host_id '${clean(hostId, 130)}' belongs to node ${owner}, but node ${node} signed the dict`);
   const attested = attests(attestation, host.address);
   // Every machine has a loopback address, so one from another machine says nothing unless a relay attests it.
-  if (isLoopback(host.address) && !attested)
+  if (isLoopback(host.address) && !isOfThisMachine && !isOwnOfUnknown && !attested)
     return refused(`host_id '${clean(hostId, 130)}' is a loopback address of another machine, and no relay attests it`);
   return { accepted: true, hostId: formatHostId(host), verdict: attested ? 'attested' : 'vouched', attestation };
 }

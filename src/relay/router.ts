@@ -255,7 +255,9 @@ export class Router {
     const { message, dict } = read;
     // The mesh brings each dict once; one of this node's own is known since it was sent.
     const isOwn = head.origin === this.#meshDicts.self;
-    const entry = isOwn ? this.#duplicates.noteSent(message) : this.#duplicates.note(message, dict);
+    // One that another node took from a classic peer may have passed this relay before.
+    const isEcho = !isOwn && message.via.includes(this.#dependencies.self().hostId);
+    const entry = isOwn ? this.#duplicates.noteSent(message) : isEcho ? undefined : this.#duplicates.note(message, dict);
     if (!entry) return andThen(resultOf(this.#duplicate(message.id, describeMessage(message))), () => DONE);
     const sending: Sending = { destination: message.destination, targets: [], isDurable: head.isDurable };
     const from = { kind: 'peer', name: message.via.at(-1) ?? message.hostId } as const;

@@ -92,7 +92,10 @@ export function serviceSummary({ name, state, up, down, watchers, reactors }: Se
 }
 
 /** Every member is always present, so that typed clients can rely on it. */
-function endpointOnWire({ name, type, node, state, restarts, lastError }: WatcherStatus | ReactorStatus, clock: Pick<Clock, 'now'>): Struct {
+function endpointOnWire(
+  { name, type, node, state, restarts, lastError }: WatcherStatus | ReactorStatus,
+  clock: Pick<Clock, 'now'>,
+): Struct {
   return { name, type, node, state: state.type, reason: reasonOf(state, clock.now()), restarts, last_error: lastError };
 }
 

@@ -1,6 +1,8 @@
 /** docs/mesh.md: its configurations and commands do what the page says, on relays of this machine. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Dict } from '../../src/values/values.ts';
@@ -39,14 +41,18 @@ async function peerOf(t: ExecutionContext, relay: RelayProcess, is: (peer: Dict)
   }
 }
 
+const SECRET = randomBytes(32).toString('hex');
+
 const isProven = ({ session, trusts_us: trusts }: Dict): boolean => session === 'proven' && trusts === true;
 
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
     [
+      // examples/mesh, which test/examples runs.
+      'picture',
       ...['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'discovery-config', 'discovery'],
-      ...['secret', 'secret-config', 'certificates', 'ca-config'],
+      ...['secret', 'secret-config', 'nat-config', 'trust-no-link', 'certificates', 'ca-config', 'nodes', 'call-node'],
     ],
   );
 });
@@ -117,6 +123,59 @@ test('relays with one cluster secret are peers', async (t) => {
   await peerOf(t, one, isProven);
 });
 
+const EAR = `import { Plugin, Satellite, type Dict } from 'co2-relay';
+@Satellite() export class Ear extends Plugin { receive({ data }: Dict): void { this.log('heard', data); } }`;
+
+/** Waits until the relay knows a way to the node with this nick. */
+async function reaches(relay: RelayProcess, nick: string): Promise<void> {
+  for (;;) {
+    const nodes = (await relay.call('relay.get_nodes')) as readonly Dict[];
+    if (nodes.some((node) => node.nick === nick && node.state === 'reachable')) return;
+    await sleep(50);
+  }
+}
+
+/** What is sent to one of them is heard by all others. */
+async function hearEachOther(t: ExecutionContext, relays: Readonly<Record<string, RelayProcess>>): Promise<void> {
+  for (const [name, relay] of Object.entries(relays)) {
+    await co2(t, relay, `co2 notify from-${name}`);
+    for (const other of Object.values(relays)) await other.stderr.line(new RegExp(` heard from-${name}$`));
+  }
+}
+
+test('a relay behind a NAT dials the others, which neither list nor reach it, and dicts go both ways', async (t) => {
+  const ports = await freePorts(2);
+  const files = (config: string): Record<string, string> => ({ 'plugins/ham/ear.ts': EAR, 'cluster.secret': SECRET, 'config.ts': config });
+  const start = (nick: string, port: number, config: string): Promise<RelayProcess> => {
+    const cwd = project(t, files(config));
+    chmodSync(join(cwd, 'cluster.secret'), 0o600);
+    return startCo2(t, { cwd, args: ['--port', String(port)], env: { CO2_NICK: nick } });
+  };
+  const attic = await start('attic', ports[0]!, sourceOf('secret-config', ports));
+  const cellar = await start('cellar', ports[1]!, sourceOf('secret-config', [...ports].reverse()));
+  const cabin = await start('cabin', 0, sourceOf('nat-config', ports));
+  for (const relay of [attic, cellar]) await reaches(relay, 'cabin');
+  await reaches(cabin, 'attic');
+  await hearEachOther(t, { attic, cellar, cabin });
+  const listed = JSON.parse(await co2(t, attic, 'co2 peers --json')) as readonly Dict[];
+  t.deepEqual(
+    listed.map(({ peer }) => peer),
+    [cellar.url],
+  );
+});
+
+test('a relay behind a NAT is paired without a link back, and dicts go both ways', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const attic = await start(t, port, { 'plugins/ham/ear.ts': EAR, 'config.ts': sourceOf('pair-config') });
+  const cabin = await startCo2(t, { cwd: project(t, { 'plugins/ham/ear.ts': EAR }), env: { CO2_NICK: 'cabin' } });
+  await co2(t, cabin, `co2 peers pair ${attic.url}`);
+  const node = /this relay is node (\S+)/.exec(await co2(t, cabin, 'co2 peers list --nodes'))?.[1] ?? '';
+  await co2(t, attic, sourceOf('trust-no-link').replace('NODE', node));
+  await reaches(attic, 'cabin');
+  await hearEachOther(t, { attic, cabin });
+  t.is(await co2(t, attic, 'co2 peers --json'), '[]');
+});
+
 test('the commands make certificates with which a relay starts and answers', async (t) => {
   const ports = await freePorts(2);
   const cwd = project(t, { 'plugins/.keep': '', 'config.ts': 'export default {};' });
@@ -132,4 +191,27 @@ test('the commands make certificates with which a relay starts and answers', asy
   const relay = await startCo2(t, { cwd, args: ['--port', String(ports[0])] });
   const curl = ['-s', '--cacert', 'ca.pem', '--cert', 'relay.pem', '--key', 'relay.key', `${relay.url}/healthz`];
   t.is((await run(t, 'curl', curl, { cwd }).exit).code, 0);
+});
+
+test('the commands show the nodes of the mesh, and both they and a plugin call a method of the other node', async (t) => {
+  const ports = await freePorts(2);
+  const spam = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite() export class Spam extends Plugin { @Exposed() add(a: number, b: number): number { return a + b; } }
+`;
+  const attic = await start(t, ports[0]!, { 'config.ts': sourceOf('first', ports), 'plugins/ham/eggs.ts': sourceOf('call-node') });
+  await start(t, ports[1]!, { 'config.ts': sourceOf('second', ports), 'plugins/ham/spam.ts': spam });
+  while (!(await co2(t, attic, 'co2 nodes --json')).includes('"reachable"'));
+  while (!JSON.stringify(await attic.call('relay.get_network_methods')).includes('ham.spam.add'));
+  const says = [
+    /^nick +node .*\nattic +\w{32} +self .*\ncellar +\w{32} +reachable/,
+    /^nick +node .*\ncellar +\w{32} +cellar/,
+    /^cellar answered in \d+(\.\d)? ms/,
+    /^ 1 {2}cellar {2}\w{32} {2}http:\S+ {2}\d+\.\d ms$/,
+    /^method +nodes\nham\.eggs\.sum +attic\nham\.spam\.add +cellar$/,
+    /^5$/,
+  ];
+  const commands = sourceOf('nodes').trim().split('\n');
+  t.is(commands.length, says.length);
+  for (const [index, command] of commands.entries()) t.regex(await co2(t, attic, command), says[index]!, command);
+  t.is(await co2(t, attic, 'co2 call ham.eggs.sum 2 3'), '5');
 });

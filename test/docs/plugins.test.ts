@@ -10,7 +10,7 @@ import { loadConfigFile } from '../../src/cli/read-options.ts';
 import { systemClock } from '../../src/core/core.ts';
 import { compilerErrors } from '../cli/typescript.ts';
 import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
-import { pluginsDir } from '../support/relays.ts';
+import { freePorts, pluginsDir, startRelay } from '../support/relays.ts';
 import { IN_OTHER_LANGUAGES, project, snippets, sourceOf } from './page.ts';
 import type { Run } from './page.ts';
 import { RELAY_RUNS } from './relay-runs.ts';
@@ -132,6 +132,21 @@ const RUNS: Readonly<Record<string, Run>> = {
       shown.filter((text) => text.startsWith('shows')),
       [showing('hall', 4), showing('attic', 4)],
     );
+  },
+
+  'to-nodes': async (t, source) => {
+    const [port, other] = await freePorts(2);
+    const directory = project(t, { 'plugins/ham/spam.ts': source });
+    t.deepEqual(compilerErrors([join(directory, 'plugins/ham/spam.ts')]), []);
+    const cellar = await startRelay(t, { nick: 'cellar', host: '127.0.0.1', port: other!, peers: [`http://127.0.0.1:${port}`] });
+    const common = { host: '127.0.0.1', port: port!, pluginsDir: join(directory, 'plugins'), log: { level: 'info' } } as const;
+    const relay = await startRelay(t, { ...common, nick: 'attic', peers: [cellar.url] });
+    await relay.seen.event('mesh.link', { state: 'up' });
+    const id = (await relay.call('ham.spam.order', 'cellar', 'apples')) as string;
+    const [received] = await cellar.received.first(1);
+    t.like(received?.dict.data, { order: 'apples' });
+    t.like(await relay.seen.event('message.outcome'), { id, satellite: 'ham.spam.Orders', status: 'delivered' });
+    await relay.log.line(new RegExp(`^${id} is delivered`));
   },
 
   durable: async (t, source) => {

@@ -40,6 +40,21 @@ test.serial('load: B shows the load that A records; Ctrl-C stops it', async (t) 
   t.like(await pair.exit, { code: 0, signal: null });
 });
 
+test.serial('mesh: a dict takes another way when a relay stops, and waits for one that is down; Ctrl-C stops all', async (t) => {
+  t.true(readme('mesh').includes('`npm run example:mesh`'));
+  const { scripts } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  const [, ...args] = (scripts['example:mesh'] ?? '').split(' ');
+  const ports = (await freePorts(4)).map(String);
+  const { stdout, ...mesh } = run(t, process.execPath, [...args, ...ports], { cwd: PROJECT_DIR });
+  await stdout.line(/^ {2}from attic to shed: 2 links, the first to (cellar|garden)$/);
+  for (const name of ['cellar', 'garden', 'shed']) await stdout.line(new RegExp(`^ {2}${name} hears "hello" after [12] hops$`));
+  await stdout.line(/^ {2}shed hears "this goes by the garden" after 2 hops$/);
+  await stdout.line(/^ {2}shed hears "you were away" after [12] hops$/);
+  t.true((await stdout.line(/^ {2}curl /)).includes(`http://127.0.0.1:${ports[0]!}/api/mesh.voice.say`));
+  mesh.kill('SIGINT');
+  t.like(await mesh.exit, { code: 0, signal: null });
+});
+
 test.serial('xmlrpc-client: lists, calls, notifies, and shows a fault', async (t) => {
   const relay = await startCo2(t, { args: ['--plugins', join(PROJECT_DIR, 'plugins')] });
   const [, line = ''] = /`node (examples\/xmlrpc-client\/\S+ http:\/\/127\.0\.0\.1:2004)`/.exec(readme('xmlrpc-client')) ?? [];

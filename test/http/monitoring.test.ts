@@ -227,8 +227,9 @@ test('every metric and label in the dashboard and the alert rules exists, and th
     reactors: { hook: { type: 'react.webhook', cfg: { url: 'http://example.org/' } } },
   };
   const services = { bundled: ['watch' as const, 'react' as const], services: { web } };
-  const { url } = await startRelay(t, { peers: [`http://127.0.0.1:${closed}`], ...services });
+  const { url } = await startRelay(t, { peers: [`http://127.0.0.1:${closed}`], nick: 'attic', ...services });
   await call(url, 'ping');
+  await call(url, 'relay.ping', ['attic']);
   const labels = new Map<string, Set<string>>();
   for (const sample of (await metricsOf(url)).keys()) {
     const [name = '', list = ''] = sample.split('{');

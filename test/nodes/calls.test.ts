@@ -3,6 +3,7 @@ import test from 'ava';
 import { Fault, RelayError } from '../../src/core/core.ts';
 import { Double } from '../../src/values/values.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
+import { serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { randomEdges } from '../simulate/chaos.ts';
 import { Random } from '../fuzz/random.ts';
 import { Gate } from '../support/gate.ts';
@@ -233,13 +234,19 @@ test('a request that arrives twice runs once, and an answer that others send is 
   const open = near!.nodes.calls.call('n2', 'ham.spam.run', []);
   const take = near!.port.deliver.bind(near!.port);
   near!.port.deliver = (arrival) => {
-    take({ ...arrival, head: { ...arrival.head, origin: mesh.nodes[1]!.id }, payload: Buffer.from('<nonsense/>') });
-    take(arrival);
+    take({
+      ...arrival,
+      head: { ...arrival.head, origin: mesh.nodes[1]!.id },
+      payload: serialiseResponse({ number: 0, last: true, value: 99 }),
+    });
+    mesh.world.after(50, () => {
+      take(arrival);
+    });
   };
   t.is(await mesh.until(open), 2);
 });
 
-test('no node takes more calls at a time than its limit, and the caller is told', async (t) => {
+test('no node takes more calls at a time than its limit, and the caller learns why', async (t) => {
   const mesh = new MemoryMesh(2, [[0, 1]], { methods: () => [{ invoke: () => new Promise(() => undefined) }] });
   const { calls } = mesh.nodes[0]!.nodes;
   const open = Array.from({ length: 256 }, () =>

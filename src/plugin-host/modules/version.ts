@@ -1,6 +1,6 @@
 /** One version of a module: its satellites, which are constructed, configured, set up and ended together. */
 import type { DependencyContainer } from 'tsyringe';
-import { clean, suggest } from '../../core/core.ts';
+import { RelayError, clean, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { docCommentsOf } from '../../loader/loader.mjs';
@@ -238,6 +238,11 @@ function validClasses(module: LoadedModule, relayVersion: string, reject: (satel
     return false;
   });
 }
+
+/** In place of a version, while there is none. */
+export const NO_VERSION: Pick<Version, 'reportDelivery'> = {
+  reportDelivery: (name) => Promise.reject(new RelayError('UNAVAILABLE', `${name} is not running`)),
+};
 
 /** The version that a class declares, or else that of its package. */
 function statedBy({ options: { version, requires } }: SatelliteClass, { stated = {} }: FoundModule): StatedVersion {

@@ -22,7 +22,7 @@ const EVENTS = [
   ...['peer.proven', 'peer.pinned', 'peer.classic', 'peer.unlisted', 'peer.pending', 'peer.approved', 'peer.forgotten', 'peer.refused'],
   ...['peer.found', 'peer.vanished', 'peer.copied', 'mesh.link', 'mesh.alarm'],
   ...['node.up', 'node.down', 'work.state'],
-  ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
+  ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused', 'message.outcome'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
 const MAX_WAIT_MS = 60_000;
@@ -55,7 +55,7 @@ export function addWatchMethods(registry: MethodRegistry, watches: Watches): voi
     {
       name: 'relay.watch_events',
       access: 'admin',
-      help: 'Shows what happens to plugins, satellites, links and nodes, and which dicts are refused, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
+      help: 'Shows what happens to plugins, satellites, links and nodes, which dicts are refused, and what becomes of those that satellites send to other nodes, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
     },
     EVENTS,
     (events) => ({ events: events.map(eventOnWire) }),
@@ -147,6 +147,8 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: 'store', state: 'damaged', reason: event.what };
     case 'message.refused':
       return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
+    case 'message.outcome':
+      return { subject: event.satellite, state: `${event.status} ${event.id}`, reason: aboutNode(event) };
     default:
       return { subject: '', state: '', reason: '' };
   }
@@ -200,4 +202,8 @@ function fileOf({ file }: PluginProblem): string {
 function placedReason(problem: PluginProblem): string {
   const { line, column, reason } = problem;
   return line === undefined ? reason : `${[fileOf(problem), line, ...(column === undefined ? [] : [column])].join(':')}: ${reason}`;
+}
+
+function aboutNode({ node, reason }: Extract<RelayEvent, { readonly type: 'message.outcome' }>): string {
+  return node === undefined ? reason : `node ${node}${reason === '' ? '' : `: ${reason}`}`;
 }
