@@ -1,9 +1,10 @@
 /**
- * `npm run bench -- rpc|reload|host|store|start|work|streams|services|relay [--quick] [--json]`: measures and prints a table. Fails only
- * if something breaks: the figures are not tests.
+ * `npm run bench -- rpc|reload|host|store|start|work|streams|services|relay|mesh-core [--quick] [--json]`: measures and prints a table.
+ * Fails only if something breaks: the figures are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
+import { meshCore } from './mesh-core.ts';
 import { relay } from './relay.ts';
 import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
@@ -28,6 +29,7 @@ const benchmarks = new Map([
   ['streams', streams],
   ['services', services],
   ['relay', relay],
+  ['mesh-core', meshCore],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
 if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);

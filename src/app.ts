@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { configuredTokens, relayTokens } from './access/access.ts';
-import { makeCapabilities } from './capabilities.ts';
+import { makeCapabilities, unknownPlugins } from './capabilities.ts';
 import type { Capabilities } from './capabilities.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
@@ -236,8 +236,8 @@ export async function startRelay(completed: Completed, environment: StartEnviron
 
 /**
  * Checks what a start reads besides the options, and starts nothing: secrets, certificates, plugins and programs.
- * Returns a line for each plugin that would not be loaded. Rejects with the RelayError with which a start would fail; if there are several,
- * they are the errors of its cause, an AggregateError.
+ * Returns a line for each plugin that would not be loaded, and for each that `services` or `recordings` name and that does not exist.
+ * Rejects with the RelayError with which a start would fail; if there are several, they are the errors of its cause, an AggregateError.
  */
 export async function checkStart(
   { options, isSet, placeOf }: Completed,
@@ -260,9 +260,11 @@ export async function checkStart(
   await attempt(() => {
     checkWorkPrograms(options.work, env.PATH);
   });
-  const notLoaded = await attempt(() => checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH));
+  const plugins = await attempt(() => checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH));
   throwProblems(problems);
-  return (notLoaded ?? []).map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
+  if (!plugins) return [];
+  const notLoaded = plugins.problems.map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
+  return [...notLoaded, ...unknownPlugins(options, plugins.names)];
 }
 
 type Parts = ReturnType<typeof makeParts>;

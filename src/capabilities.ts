@@ -1,5 +1,6 @@
 /** What a relay offers besides messages and methods: work, recordings, services and calls between nodes, with their methods and steps. */
 import { join } from 'node:path';
+import { clean, suggest } from './core/core.ts';
 import type { Clock, LogSource, Step, Steps } from './core/core.ts';
 import type { Options } from './config/config.ts';
 import type { EventStream } from './events/events.ts';
@@ -36,6 +37,29 @@ export interface CapabilitiesParts {
   readonly peering: Pick<Peering, 'status'>;
   /** Version of this relay. */
   readonly version: string;
+}
+
+/**
+ * What `services` and `recordings` name of plugins that are not configured, as lines. Whether a plugin has the watcher, reactor or
+ * datasource is known when it runs.
+ */
+export function unknownPlugins(
+  { services, recordings, allowAddPrograms }: Pick<Options, 'services' | 'recordings' | 'allowAddPrograms'>,
+  plugins: readonly string[],
+): readonly string[] {
+  // Programs that were added at run time are not in the configuration.
+  if (allowAddPrograms) return [];
+  const named = Object.entries(services).flatMap(([service, { watchers = {}, reactors = {} }]) => [
+    ...Object.entries(watchers)
+      .filter(([, { node }]) => node === undefined)
+      .map(([name, { type }]) => [`services.${service}.watchers.${name}`, type] as const),
+    ...Object.entries(reactors).map(([name, { type }]) => [`services.${service}.reactors.${name}`, type] as const),
+  ]);
+  const all = [...named, ...Object.keys(recordings).map((name) => ['recordings', name] as const)];
+  return all.flatMap(([place, type]) => {
+    const [plugin = ''] = type.split(':');
+    return plugins.includes(plugin) ? [] : [`${place}: there is no plugin '${clean(plugin, 100)}'${suggest(plugin, plugins)}`];
+  });
 }
 
 /** The capabilities of a relay. */
@@ -92,14 +116,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   return {
     ...{ work, services, nodes },
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder, nodes },
-    status: () => ({
-      work: workOnWire(work),
-      recordings: recordings.recorder
-        .list()
-        .filter(({ state }) => state.type !== 'idle')
-        .map(recordingSummary),
-      services: services.list().map((service) => serviceSummary(service, clock)),
-    }),
+    status: () => statusOf(work, recordings, services, clock),
     start: async (steps) => {
       await steps.start(workStep(work, received));
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
@@ -128,5 +145,14 @@ function workStep(work: Work, received: ReceivedUnits): Step {
 function requireSubmitter(dispatcher: Dispatcher): WorkNetwork['requireSubmitter'] {
   return () => {
     dispatcher.requireCall('work.submit', { role: { kind: 'peer' }, address: '', port: 0, isDirect: true, isPeer: true });
+  };
+}
+
+function statusOf(work: Work, { recorder }: Recordings, services: Services, clock: Clock): CapabilitiesStatus {
+  const isActive = ({ state }: ReturnType<typeof recorder.list>[number]): boolean => state.type !== 'idle';
+  return {
+    work: workOnWire(work),
+    recordings: recorder.list().filter(isActive).map(recordingSummary),
+    services: services.list().map((service) => serviceSummary(service, clock)),
   };
 }

@@ -377,7 +377,7 @@ export class Custody {
   /** Ends a step: signs and writes what was gathered, and sends the receipts that are due. */
   flush(now: number): void {
     this.#now = now;
-    this.#reports.sendReceipts();
+    this.#reports.sendReceipts(now);
     for (const signed of this.#origin.sign(now)) this.#acceptOwn(signed);
     this.#sending.tidy();
     this.#journal.flush(now);
@@ -394,7 +394,7 @@ export class Custody {
   /** When {@link tick} or {@link flush} has something to do. */
   get wakeAt(): number {
     const backlog = this.#outbound.isDirty ? this.#now + 50 : Infinity;
-    return Math.min(this.#sending.wakeAt, this.#held.wakeAt, this.#journal.wakeAt, backlog);
+    return Math.min(this.#sending.wakeAt, this.#held.wakeAt, this.#journal.wakeAt, this.#reports.wakeAt, backlog);
   }
 
   /** How much is kept, and why nothing can be stored, if so. */

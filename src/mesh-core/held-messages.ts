@@ -3,7 +3,7 @@ import type { Held, HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
 import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG } from './limits.ts';
 import { streamKey } from './message.ts';
-import type { Head } from './message.ts';
+import type { StreamName } from './message.ts';
 import type { Outbound } from './outbound.ts';
 
 /** Limits that a host or a test may lower. */
@@ -24,9 +24,6 @@ export const custodyLimits: CustodyLimits = {
   cacheBytes: CACHE_BYTES,
   shortLog: SHORT_LOG,
 };
-
-/** What identifies a stream. */
-export type StreamName = Pick<Head, 'origin' | 'epoch' | 'target' | 'isDurable'>;
 
 export interface HeldMessagesParts {
   readonly id: string;

@@ -30,8 +30,7 @@ export class Held {
   attempts = 0;
   /** Why the last attempt failed. */
   lastReason: FailureReason | undefined = undefined;
-  /** Whether it is a message of the mesh itself, about which nothing is reported. */
-  isSystem = false;
+  #flags: number;
   /** The neighbour that was tried last, which is avoided if there is another path. */
   lastHop: string | undefined = undefined;
   /** {@link Head.ref} of a message that may have to be reported; otherwise empty. */
@@ -40,19 +39,43 @@ export class Held {
   constructor(
     readonly stream: HeldStream,
     readonly number: number,
-    readonly isOwn: boolean,
-    readonly isOrdered: boolean,
+    isOwn: boolean,
+    isOrdered: boolean,
+    /** Whether it is a message of the mesh itself, about which nothing is reported. */
+    isSystem: boolean,
     readonly bytes: number,
     readonly expiresAt: number,
     /** Nodes that it has crossed: it is not sent to them. */
     readonly via: readonly string[],
     /** The neighbours that a broadcast waits for. */
     public waitingFor: readonly string[],
-    /** Whether the satellites of this node have still to get it. */
-    public isLocal: boolean,
+    isLocal: boolean,
     /** The message as it arrived; undefined if it has to be read from the store. */
     public arrival: Arrival | undefined,
-  ) {}
+  ) {
+    this.#flags = (isOwn ? OWN : 0) | (isLocal ? LOCAL : 0) | (isOrdered ? ORDERED : 0) | (isSystem ? SYSTEM : 0);
+  }
+
+  get isOwn(): boolean {
+    return (this.#flags & OWN) !== 0;
+  }
+
+  get isOrdered(): boolean {
+    return (this.#flags & ORDERED) !== 0;
+  }
+
+  get isSystem(): boolean {
+    return (this.#flags & SYSTEM) !== 0;
+  }
+
+  /** Whether the satellites of this node have still to get it. */
+  get isLocal(): boolean {
+    return (this.#flags & LOCAL) !== 0;
+  }
+
+  set isLocal(value: boolean) {
+    this.#flags = value ? this.#flags | LOCAL : this.#flags & ~LOCAL;
+  }
 
   get id(): string {
     return `${this.stream.key}.${this.number}`;
@@ -81,11 +104,15 @@ export type LogEntry =
 /** What the content types of the mesh itself begin with. */
 export const SYSTEM_TYPES = 'co2/';
 
+// What is so small that it shares a number. The first two are in the record of a message, too.
+const OWN = 1;
+const LOCAL = 2;
+const ORDERED = 4;
+const SYSTEM = 8;
+
 const DONE = 0;
 const MESSAGE = 1;
 const PROCESSED = 2;
-const OWN = 1;
-const LOCAL = 2;
 
 /** Greatest count of numbers in a note of what is done or processed. */
 export const MAX_NOTED = 1024;
@@ -138,9 +165,13 @@ export function decodeEntry(bytes: Buffer): LogEntry {
 export function heldOf({ head, arrival, isOwn, isLocal, waitingFor }: LogEntry & { type: 'message' }, stream: HeldStream): Held {
   const { envelope, at } = arrival;
   const expiresAt = at + head.ttlMs - envelope.ageMs;
-  const bytes = sizeOf(envelope);
-  const held = new Held(stream, head.number, isOwn, head.isOrdered, bytes, expiresAt, envelope.via, waitingFor, isLocal, arrival);
-  held.isSystem = head.contentType.startsWith(SYSTEM_TYPES);
-  if (!held.isSystem && (isOwn || (isLocal && head.target !== undefined))) held.ref = head.ref;
+  const isSystem = head.contentType.startsWith(SYSTEM_TYPES);
+  const via = envelope.via.length === 0 ? NO_NODES : envelope.via;
+  const { number, isOrdered } = head;
+  const held = new Held(stream, number, isOwn, isOrdered, isSystem, sizeOf(envelope), expiresAt, via, waitingFor, isLocal, arrival);
+  if (!isSystem && (isOwn || (isLocal && head.target !== undefined))) held.ref = head.ref;
   return held;
 }
+
+// Shared by all messages that have crossed no node.
+const NO_NODES: readonly string[] = [];

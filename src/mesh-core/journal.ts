@@ -67,6 +67,11 @@ export class Journal {
     this.#refusal = reason;
   }
 
+  /** True while a batch is on its way to the disk: what is added now waits for the next one. */
+  get isWriting(): boolean {
+    return this.#writing !== undefined;
+  }
+
   /** When {@link flush} has something to write, if nothing is added. */
   get wakeAt(): number {
     return this.#writing ? Infinity : this.#doneSince + DONE_DELAY_MS;

@@ -48,6 +48,8 @@ export const RETRY = { firstMs: 250, factor: 2, maxMs: 60_000, jitter: 1 } as co
 export const STABLE_MS = 60_000;
 /** A waiting receipt is given three round trips and this. */
 export const RECEIPT_MS = 10_000;
+/** Receipts follow one another no sooner than this: each is a message that is signed. */
+export const RECEIPT_PAUSE_MS = 20;
 /** Of four messages in flight at most three are of a backlog, so that fresh ones need not wait for a whole window. */
 export const BACKLOG_SHARE = 0.75;
 /** A message that is younger than this when it arrives is sent before a backlog. */
@@ -68,7 +70,7 @@ export const QUOTA_MESSAGES = 1_000_000;
 /** Bytes that wait for one neighbour or node. */
 export const QUOTA_BYTES = 2 ** 30;
 /** Bytes of messages that are kept in memory besides on the disk, so that a fresh one is sent without reading it back. */
-export const CACHE_BYTES = 64 * 2 ** 20;
+export const CACHE_BYTES = 16 * 2 ** 20;
 /** Records of the log that are not tidied up: some hundred KiB. */
 export const SHORT_LOG = 4096;
 /** Neighbours that are remembered: each costs a queue, and every broadcast waits for each. */

@@ -183,7 +183,8 @@ export class Link<T> {
       const bytes = sizeOf(one.envelope);
       this.#inFlightBytes += bytes;
       if (one.isBacklog) this.#inFlightBacklog++;
-      return { ...one, number: ++this.#lastNumber, bytes, sentAt: now };
+      const { item, envelope, isBacklog } = one;
+      return { item, envelope, isBacklog, number: ++this.#lastNumber, bytes, sentAt: now };
     });
     this.#inFlight.push(...added);
     this.#send(added);

@@ -102,9 +102,19 @@ export function decodeHead(bytes: Buffer): Head {
 }
 
 /** The stream in which a message is numbered: one per start of the origin, target, and durability. */
-export function streamKey({ origin, epoch, target, isDurable }: Pick<Head, 'origin' | 'epoch' | 'target' | 'isDurable'>): string {
-  return `${origin}.${epoch}.${target === undefined ? 'b' : `u:${target}`}${isDurable ? '' : '~'}`;
+export function streamKey({ origin, epoch, target, isDurable }: StreamName): string {
+  if (last.origin === origin && last.epoch === epoch && last.target === target && last.isDurable === isDurable) return lastKey;
+  last = { origin, epoch, target, isDurable };
+  lastKey = `${origin}.${epoch}.${target === undefined ? 'b' : `u:${target}`}${isDurable ? '' : '~'}`;
+  return lastKey;
 }
+
+/** What identifies a stream. */
+export type StreamName = Pick<Head, 'origin' | 'epoch' | 'target' | 'isDurable'>;
+
+// A message asks for its key some times, and so do others of its stream that come with it.
+let last: StreamName = { origin: '', epoch: 0, target: undefined, isDurable: false };
+let lastKey = '';
 
 /** The bytes of an envelope that count against windows and quotas. */
 export function sizeOf({ head, seal, payload }: Envelope): number {

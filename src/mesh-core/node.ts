@@ -109,7 +109,7 @@ export class MeshNode implements LinkUser<Held> {
     return this.handleAll([event], now);
   }
 
-  /** Takes events that happened together: what they submit is signed together, and what they cause is sent and written together. */
+  /** Takes events that came together. That is cheaper: messages are signed, written, sent and acknowledged together. */
   handleAll(events: readonly NodeEvent[], now: number): readonly Effect[] {
     this.#noticeLag(now);
     this.#now = now;

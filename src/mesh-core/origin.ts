@@ -1,11 +1,11 @@
 /** The messages of this node: checked, numbered in their streams, and signed in groups. */
-import type { HeldMessages, StreamName } from './held-messages.ts';
+import type { HeldMessages } from './held-messages.ts';
 import type { HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
 import { BATCH_MESSAGES, DURABLE_TTL_MS, MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS, VOLATILE_TTL_MS } from './limits.ts';
 import { LowMark } from './low-mark.ts';
 import { MAX_TEXT_BYTES, encodeHead, streamKey } from './message.ts';
-import type { Envelope, Head } from './message.ts';
+import type { Envelope, Head, StreamName } from './message.ts';
 import type { RefusalReason, Submission } from './ports.ts';
 import { sealGroup } from './seal.ts';
 import type { Crypto, Signer } from './seal.ts';
@@ -48,7 +48,8 @@ export interface Signed {
 export class Origin {
   readonly #parts: OriginParts;
   readonly #streams = new Map<string, OwnStream>();
-  #waiting: Waiting[] = [];
+  // Messages in memory are signed at once, durable ones when they can be written.
+  readonly #waiting: Record<'durable' | 'volatile', Waiting[]> = { durable: [], volatile: [] };
 
   constructor(parts: OriginParts) {
     this.#parts = parts;
@@ -64,7 +65,7 @@ export class Origin {
       node = this.#parts.topology.nearest(target.capability, target.key);
       if (node === undefined) return ['no-candidate', `no node that can be reached offers ${target.capability}`];
     }
-    this.#waiting.push({ submission, target: node, sentAt: wallMs });
+    this.#add({ submission, target: node, sentAt: wallMs });
     return undefined;
   }
 
@@ -72,13 +73,25 @@ export class Origin {
   submitSystem(id: string, contentType: string, payload: Buffer, isDurable: boolean, ref: string): void {
     const target = { type: 'node', id } as const;
     const submission = { token: '', target, payload, isDurable, isOrdered: false, hostId: '', generation: 0, contentType, ref };
-    this.#waiting.push({ submission, target: id, sentAt: 0 });
+    this.#add({ submission, target: id, sentAt: 0 });
   }
 
-  /** Signs what was submitted since the last call. */
+  #add(waiting: Waiting): void {
+    this.#waiting[waiting.submission.isDurable ? 'durable' : 'volatile'].push(waiting);
+  }
+
+  /**
+   * Signs what was submitted: durable messages only when nothing is being written, so that those which have to wait for that share a
+   * signature.
+   */
   *sign(now: number): Iterable<Signed> {
-    while (this.#waiting.length > 0) {
-      const group = this.#waiting.splice(0, BATCH_MESSAGES);
+    yield* this.#sign(this.#waiting.volatile, now);
+    if (!this.#parts.journal.isWriting) yield* this.#sign(this.#waiting.durable, now);
+  }
+
+  *#sign(waiting: Waiting[], now: number): Iterable<Signed> {
+    while (waiting.length > 0) {
+      const group = waiting.splice(0, BATCH_MESSAGES);
       const heads = group.map((one) => this.#headOf(one, now));
       const bytes = heads.map(encodeHead);
       const seals = sealGroup(bytes, this.#parts.signer, this.#parts.crypto);
@@ -109,7 +122,7 @@ export class Origin {
 
   #headOf({ submission, target, sentAt }: Waiting, now: number): Head {
     const { id: origin, epoch, crypto } = this.#parts;
-    const { isDurable, isOrdered, hostId, generation, ref = '', contentType, payload } = submission;
+    const { isDurable, payload } = submission;
     const ttlMs = Math.floor(submission.ttlMs ?? (isDurable ? DURABLE_TTL_MS : VOLATILE_TTL_MS));
     const stream = this.#stream({ origin, epoch, target, isDurable });
     const number = ++stream.last;
@@ -124,11 +137,11 @@ export class Origin {
       sentAt: Math.max(0, Math.floor(sentAt)),
       ttlMs,
       isDurable,
-      isOrdered,
-      hostId,
-      generation,
-      ref,
-      contentType,
+      isOrdered: submission.isOrdered,
+      hostId: submission.hostId,
+      generation: submission.generation,
+      ref: submission.ref ?? '',
+      contentType: submission.contentType,
       payloadHash: crypto.hash(payload),
     };
   }

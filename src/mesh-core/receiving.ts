@@ -79,7 +79,7 @@ export class Receiving {
       const held = this.#parts.held.messagesOf(head)?.get(head.number);
       if (held && head.target === undefined) this.#parts.held.doneFor(held, link.peer.id);
       this.#settleCopy(link, number, () => {
-        this.#parts.reports.receiptDue(head);
+        this.#parts.reports.receiptDue(head, this.#now);
       });
       return;
     }
@@ -112,7 +112,7 @@ export class Receiving {
     this.#parts.held.keep(held);
     const stored = (): void => {
       link.settle(number);
-      if (isLocal) this.#parts.reports.receiptDue(head);
+      if (isLocal) this.#parts.reports.receiptDue(head, this.#now);
       this.#parts.stored(held, head);
     };
     if (!head.isDurable) {

@@ -3,6 +3,7 @@ import { RelayError } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
 import type { Held } from './held.ts';
+import { RECEIPT_PAUSE_MS } from './limits.ts';
 import { HASH_BYTES, MAX_TEXT_BYTES, streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
@@ -32,18 +33,30 @@ const NO_PROOF = Buffer.alloc(0);
 export class Reports {
   readonly #parts: ReportsParts;
   readonly #receiptsDue = new Map<string, Head>();
+  #receiptsAt = Infinity;
+  #lastReceiptsAt = -Infinity;
 
   constructor(parts: ReportsParts) {
     this.#parts = parts;
   }
 
   /** The message is stored here, at its target. */
-  receiptDue(head: Head): void {
-    if (head.isDurable && head.target === this.#parts.id) this.#receiptsDue.set(streamKey(head), head);
+  receiptDue(head: Head, now: number): void {
+    if (!head.isDurable || head.target !== this.#parts.id) return;
+    this.#receiptsDue.set(streamKey(head), head);
+    if (this.#receiptsAt === Infinity) this.#receiptsAt = Math.max(now, this.#lastReceiptsAt + RECEIPT_PAUSE_MS);
+  }
+
+  /** When {@link sendReceipts} has something to do. */
+  get wakeAt(): number {
+    return this.#receiptsAt;
   }
 
   /** One receipt acknowledges all messages of a stream. A lost one is repaired by the next, since the origin sends again. */
-  sendReceipts(): void {
+  sendReceipts(now: number): void {
+    if (now < this.#receiptsAt) return;
+    this.#receiptsAt = Infinity;
+    this.#lastReceiptsAt = now;
     for (const [key, { origin, epoch }] of this.#receiptsDue) {
       const numbers = this.#parts.seen.numbersOf(key);
       if (numbers) this.#parts.origin.submitSystem(origin, RECEIPT, numbers.encode(new ByteWriter().varint(epoch)).end(), false, '');

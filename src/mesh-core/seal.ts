@@ -1,6 +1,5 @@
 /** Signs groups of messages with one signature, the root of a hash tree, and verifies single messages against it. */
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { BATCH_MESSAGES } from './limits.ts';
 import { HASH_BYTES } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { idText } from './node-id.ts';
@@ -27,16 +26,16 @@ const SIGNATURE_BYTES = 64;
 const PURPOSE = Buffer.from('co2/msg/1\0');
 // Leaves and inner nodes are hashed differently, so that none can be passed off as the other.
 const LEAF = Buffer.from([0]);
-const INNER = Buffer.from([1]);
+const INNER = 1;
+// The bytes of an inner node, which are hashed at once.
+const inner = Buffer.alloc(1 + 2 * HASH_BYTES, INNER);
 // A group of 64 has paths of six hashes.
 const MAX_DEPTH = 16;
 /** Greater than any seal. */
 export const MAX_SEAL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 8 + MAX_DEPTH * HASH_BYTES;
-// Roots that were verified, for the messages of a group that come one by one.
+// Roots that were verified, and inner nodes that were hashed, for the messages of a group that come one by one.
 const MAX_ROOTS = 1024;
-// Groups whose nodes are remembered, and nodes of one: those of a full group. A group takes about 20 KB.
-const MAX_GROUPS = 64;
-const MAX_NODES_OF_GROUP = BATCH_MESSAGES;
+const MAX_NODES = 4096;
 
 // Ids are needed for every message, and a mesh has few of them.
 const MAX_IDS = 4096;
@@ -81,33 +80,23 @@ export function sealGroup(heads: readonly Buffer[], signer: Signer, crypto: Cryp
   });
 }
 
-// Filled and hashed for each pair of nodes.
-const PAIR = Buffer.concat([INNER, Buffer.alloc(2 * HASH_BYTES)]);
-
 /** The hash of two nodes of the tree; of one without a sibling the node itself. */
 function joined(crypto: Crypto, left: Buffer | undefined, right: Buffer | undefined): Buffer {
   if (!left || !right) return left ?? Buffer.alloc(0);
-  left.copy(PAIR, INNER.length);
-  right.copy(PAIR, INNER.length + HASH_BYTES);
-  return crypto.hash(PAIR);
-}
-
-/** The way from a node of a verified tree to its root. */
-interface Way {
-  readonly sides: number;
-  /** The siblings. */
-  readonly path: Buffer;
+  left.copy(inner, 1);
+  right.copy(inner, 1 + HASH_BYTES);
+  return crypto.hash(inner);
 }
 
 /**
- * Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature, and the nodes below
- * the newest ones, so that a message of a group costs about two hashes instead of one for each level.
+ * Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature, and the nodes of
+ * the tree, so that it costs about one hash for each message. All of a seal is checked: others will be given it.
  */
 export class Verifier {
   readonly #crypto: Crypto;
   readonly #roots = new Set<string>();
-  /** By public key and signature, the ways of the nodes that were verified. */
-  readonly #groups = new Map<string, Map<string, Way>>();
+  // The hash of two nodes of a tree, by these.
+  readonly #nodes = new Map<string, Buffer>();
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto;
@@ -124,43 +113,26 @@ export class Verifier {
       const signature = reader.raw(SIGNATURE_BYTES);
       const depth = reader.varint(MAX_DEPTH);
       const sides = reader.varint(2 ** depth - 1);
-      const path = reader.raw(depth * HASH_BYTES);
+      let node = crypto.hash(Buffer.concat([LEAF, bytes]));
+      for (let at = 0; at < depth; at++) {
+        const sibling = reader.raw(HASH_BYTES);
+        node = (sides >> at) & 1 ? this.#joined(sibling, node) : this.#joined(node, sibling);
+      }
       reader.end();
-      return this.#isInTree(crypto.hash(Buffer.concat([LEAF, bytes])), { sides, path }, publicKey, signature);
+      return this.#isSigned(publicKey, node, signature);
     } catch {
       return false;
     }
   }
 
-  /** True if the way leads from the leaf to a root that is signed. The whole way is checked, since the seal is passed on as it is. */
-  #isInTree(leaf: Buffer, { sides, path }: Way, publicKey: Buffer, signature: Buffer): boolean {
-    const name = `${publicKey.toString('latin1')}${signature.toString('latin1')}`;
-    const known = this.#groups.get(name);
-    const added: string[] = [];
-    const depth = path.length / HASH_BYTES;
-    let node = leaf;
-    for (let at = 0; at < depth; at++) {
-      const sibling = path.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
-      node = (sides >> at) & 1 ? joined(this.#crypto, sibling, node) : joined(this.#crypto, node, sibling);
-      const key = node.toString('latin1');
-      const way = known?.get(key);
-      if (way?.sides === sides >> (at + 1) && way.path.equals(path.subarray((at + 1) * HASH_BYTES))) break;
-      added.push(key);
+  #joined(left: Buffer, right: Buffer): Buffer {
+    const key = left.toString('latin1') + right.toString('latin1');
+    let node = this.#nodes.get(key);
+    if (!node) {
+      if (this.#nodes.size >= MAX_NODES) this.#nodes.clear();
+      this.#nodes.set(key, (node = joined(this.#crypto, left, right)));
     }
-    if (added.length === depth && !this.#isSigned(publicKey, node, signature)) return false;
-    if (added.length > 0) this.#remember(name, added, { sides, path: Buffer.from(path) });
-    return true;
-  }
-
-  #remember(name: string, nodes: readonly string[], { sides, path }: Way): void {
-    let group = this.#groups.get(name);
-    if (!group) {
-      const [oldest] = this.#groups.keys();
-      if (oldest !== undefined && this.#groups.size >= MAX_GROUPS) this.#groups.delete(oldest);
-      this.#groups.set(name, (group = new Map<string, Way>()));
-    }
-    if (group.size >= MAX_NODES_OF_GROUP) return;
-    for (const [at, node] of nodes.entries()) group.set(node, { sides: sides >> (at + 1), path: path.subarray((at + 1) * HASH_BYTES) });
+    return node;
   }
 
   #isSigned(publicKey: Buffer, root: Buffer, signature: Buffer): boolean {

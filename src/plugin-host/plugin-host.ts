@@ -516,15 +516,13 @@ export class PluginHost {
 export async function checkPlugins(
   options: FindOptions & RelayPluginOptions & Pick<PluginHostOptions, 'programs'>,
   path: string | undefined,
-): Promise<readonly PluginProblem[]> {
+): Promise<{ readonly problems: readonly PluginProblem[]; readonly names: readonly string[] }> {
   const { modules, problems } = await findModules(options);
   await findRelayPlugins(options);
-  checkPrograms(
-    options.programs,
-    modules.map(({ module }) => module),
-    path,
-  );
-  return problems;
+  const names = modules.map(({ module }) => module);
+  checkPrograms(options.programs, names, path);
+  const broken = problems.flatMap(({ module }) => module ?? []);
+  return { problems, names: [...names, ...broken, ...options.programs.map(({ name }) => name)] };
 }
 
 function isInline({ status }: HostedPlugin): boolean {

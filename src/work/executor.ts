@@ -48,6 +48,11 @@ function itemOf(result: Sendable | undefined, type: string): OutputItem {
   return { kind: 'struct', bytes: Buffer.from(`${writeJson(result, `${type}: a result`)}\n`) };
 }
 
+/** True if a type of work may be called so: `ham.spam:render`, or `ham.spam`. */
+export function isNameOf(name: string, type: string): boolean {
+  return type === name || type.startsWith(`${name}:`);
+}
+
 /** What can be submitted, by type: what plugins offer now, and programs. */
 export class Executors {
   // By type; undefined if plugins have changed since they were asked.
@@ -77,10 +82,17 @@ export class Executors {
     return [...this.#all.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
   }
 
-  /** Throws a RelayError INVALID_PARAMS if there is no such type. */
+  /** The executor of a type, or of the only type of a plugin. Throws a RelayError INVALID_PARAMS if there is none, or several. */
   require(type: string): Executor {
     const executor = this.#all.get(type);
     if (executor) return executor;
+    const [only, ...others] = [...this.#all.values()].filter((one) => isNameOf(type, one.type));
+    if (only && others.length === 0) return only;
+    if (only)
+      throw new RelayError(
+        'INVALID_PARAMS',
+        `${clean(type, 100)} does several kinds of work; name one: ${[only, ...others].map((one) => one.type).join(', ')}`,
+      );
     const hint = suggest(type, [...this.#all.keys()]);
     throw new RelayError(
       'INVALID_PARAMS',

@@ -6,6 +6,7 @@ import { onlyMembers, wrongParams } from '../rpc/rpc.ts';
 import type { Method } from '../rpc/rpc.ts';
 import { dictOf, isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
+import { isNameOf } from './executor.ts';
 import type { WorkNetwork } from './network.ts';
 import type { Unit } from './unit.ts';
 import { unitOnWire } from './unit-wire.ts';
@@ -118,7 +119,7 @@ function resolve(node: string, { calls, port }: WorkNetwork): string {
 
 /** The nearest node that offers this type; of several the least busy one. Undefined: this relay, or nobody. */
 function nearest(type: string, work: Work, network: WorkNetwork | undefined): string | undefined {
-  if (!network || work.types().some((one) => one.type === type)) return undefined;
+  if (!network || work.types().some((one) => isNameOf(type, one.type))) return undefined;
   const { port } = network;
   const ranked = port.nodes().flatMap(({ id, capabilities, load, isLeaving }) => {
     const path = port.path(id);

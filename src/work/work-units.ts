@@ -11,7 +11,7 @@ import { Stream } from '../streams/streams.ts';
 import type { Dict } from '../values/values.ts';
 import type { Changes } from './change-log.ts';
 import { CleanUp } from './clean-up.ts';
-import { Executors, requireParams } from './executor.ts';
+import { Executors, isNameOf, requireParams } from './executor.ts';
 import type { Executor } from './executor.ts';
 import type { WorkLimits, WorkProgram } from './options.ts';
 import { MAX_TRAVEL_MS } from './network.ts';
@@ -182,9 +182,10 @@ export class Work {
   }
 
   async #queueNew(id: string, submission: Submission, submitter: Submitter, fetch?: Fetch): Promise<Unit> {
-    const { type, payload, params, ttlMs, timeoutMs, group } = submission;
+    const { payload, params, ttlMs, timeoutMs, group } = submission;
     const { limits, date } = this.#parts;
-    const executor = this.#executors.require(type);
+    const executor = this.#executors.require(submission.type);
+    const { type } = executor;
     requireParams(executor, params);
     this.#uploads.requireRoom(payload?.length ?? 0);
     const now = date();
@@ -421,7 +422,7 @@ export class Work {
 
   /** The same submission again is the same unit. */
   #sameUnit(unit: Unit, type: string, submitter: Submitter): Unit {
-    if (unit.submitter.id === submitter.id && unit.type === type) return unit;
+    if (unit.submitter.id === submitter.id && isNameOf(type, unit.type)) return unit;
     throw new RelayError('INVALID_PARAMS', `there is another unit '${unit.id}' already; choose another id, or leave it out`);
   }
 

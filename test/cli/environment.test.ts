@@ -189,6 +189,22 @@ test.serial(
   },
 );
 
+test.serial('config check warns about services and recordings of plugins that do not exist', async (t) => {
+  const config = `export default {
+    bundled: ['watch', 'react', 'sense'],
+    services: { web: { watchers: { told: { type: 'wacth.http' }, seen: { type: 'ham.spam:nodes' } }, reactors: { note: { type: 'react.fielog' } } } },
+    recordings: { 'sense.system:record': {}, 'sense.systme:record': {} },
+  };`;
+  const cwd = pluginsDir(t, { 'config.ts': config, 'plugins/ham/spam.ts': 'throw new Error("run");' });
+  const { code, stdout, stderr } = await runCo2(t, { cwd, args: ['config', 'check'] }).exit;
+  t.deepEqual([code, stdout], [0, ['the configuration is valid (config.ts)']]);
+  t.deepEqual(stderr, [
+    `services.web.watchers.told: there is no plugin 'wacth.http'; did you mean "watch.http"?`,
+    `services.web.reactors.note: there is no plugin 'react.fielog'; did you mean "react.filelog"?`,
+    `recordings: there is no plugin 'sense.systme'; did you mean "sense.system"?`,
+  ]);
+});
+
 test.serial('config show lists every option with its value, or null', async (t) => {
   const files = {
     'config.ts': `export default {

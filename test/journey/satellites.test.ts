@@ -311,3 +311,24 @@ test('a client behind a local proxy cannot register, unregister or name satellit
   t.like(await callAt(relay.url, 'notify', [{ data: 'anonymous' }], { headers }), { value: true });
   t.is(relay.status().satellites.satellites.length, 1);
 });
+
+test('satellites of relays in a line are one network, and a relay that stops says goodbye to them and to the other relays', async (t) => {
+  const ports = (await freePorts(3)) as [number, number, number];
+  const [aUrl, bUrl, cUrl] = ports.map((port) => `http://127.0.0.1:${port}`) as [string, string, string];
+  const start = (nick: string, port: number, peers: readonly string[]): Promise<TestRelay> =>
+    startRelay(t, { nick, port, peers, retry: { minMs: 5, maxMs: 50 }, drainMs: 1000 });
+  const a = await start('a', ports[0], [bUrl]);
+  await start('b', ports[1], [aUrl, cUrl]);
+  const c = await start('c', ports[2], [bUrl]);
+  await Promise.all([a.seen.event('node.up', { nick: 'c' }), c.seen.event('node.up', { nick: 'a' })]);
+  const [atA, atC] = [await joinRelay(t, a, '127.0.0.7'), await joinRelay(t, c, '127.0.0.8')];
+  await atA.call('relay.relay', { data: 'from the satellite of a', co2: { token: atA.token } });
+  const [there] = await atC.notified.first(1);
+  t.like(there, { data: 'from the satellite of a', host_id: atA.record.host_id });
+  await atC.call('relay.relay', { data: 'from the satellite of c', co2: { token: atC.token } });
+  t.is((await atA.notified.first(1))[0]?.data, 'from the satellite of c');
+  await a.stop();
+  t.deepEqual((await atA.notified.first(2))[1]?.data, { __proto__: null, goodbye: a.hostId } as never);
+  await c.seen.event('node.down', { nick: 'a' });
+  t.deepEqual(datas(atC.notified.all), ['from the satellite of a'], 'each dict once, and the goodbye of a is for its own satellites');
+});
