@@ -46,8 +46,8 @@ import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
-import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
-import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
+import { MemoryDisk, levelDisk, logStoreEvent, startStore } from './store/store.ts';
+import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 import { checkWorkPrograms } from './work/work.ts';
 
@@ -81,6 +81,8 @@ export interface RelayEnvironment {
 /** The environment of a start, with the classes of the process that run as plugins. */
 export interface StartEnvironment extends RelayEnvironment {
   readonly classes?: SatelliteClasses | undefined;
+  /** True for a relay that keeps what it stores in memory, and tells the other nodes that it will not come back. Default false. */
+  readonly isEphemeral?: boolean | undefined;
 }
 
 /** Replacements of network and disk, for the test kit. */
@@ -198,7 +200,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
   let parts: Parts | undefined;
   try {
     if (!fakes) await lock(steps, state, () => parts && listeningOf(parts.http, options, environment.configFile));
-    const disk = fakes?.disk ?? levelDisk(join(state.path, 'store'));
+    const disk = fakes?.disk ?? (environment.isEphemeral === true ? new MemoryDisk() : levelDisk(join(state.path, 'store')));
     const report = (event: StoreEvent): void => {
       events.emit(event);
       logStoreEvent(event, logs('store'));
@@ -316,7 +318,7 @@ function makeParts(
   const ownMesh = makeMesh({
     ...{ options, state, store, logs, events, clock, date, random, resolve, byHttp, otherwise },
     version: VERSION,
-    isReal: !fakes,
+    ...{ isReal: !fakes, isEphemeral: environment.isEphemeral },
   });
   const { mesh, peering, discovery, host } = ownMesh;
   const { tokens, isValidToken } = relayTokens(options.access.tokens, state, { env, clock, date, log: logs('app') });

@@ -352,10 +352,11 @@ export class Custody {
     this.#outbound.isDirty = true;
   }
 
-  /** Remembers a neighbour: broadcasts wait for it from now on. */
-  addPeer(id: string): void {
+  /** Broadcasts wait for this neighbour from now on. It is remembered over restarts, unless it `isEphemeral`. */
+  addPeer(id: string, isEphemeral: boolean): void {
     if (this.#peers.has(id) || this.#peers.size >= MAX_PEERS) return;
     this.#peers.add(id);
+    if (isEphemeral) return;
     this.#journal.put({ type: 'put', table: PEER_TABLE, key: id, value: Buffer.alloc(0) });
   }
 

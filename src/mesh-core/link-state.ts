@@ -24,6 +24,9 @@ export interface Description {
   readonly load: number;
 }
 
+/** The capability of a node that is a neighbour only while its link is up: it keeps nothing, and comes back as another node, if at all. */
+export const EPHEMERAL = 'node:ephemeral';
+
 /** A neighbour with a link that is up. */
 export interface Neighbour {
   readonly id: string;

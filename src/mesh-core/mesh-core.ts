@@ -3,6 +3,7 @@ export type { CustodyLimits } from './held-messages.ts';
 export { ByteReader, ByteWriter } from './bytes.ts';
 export { ed25519Crypto, ed25519Signer } from './ed25519.ts';
 export { TIME_TABLE } from './journal.ts';
+export { EPHEMERAL } from './link-state.ts';
 export type { Description, LinkState } from './link-state.ts';
 export { MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS } from './limits.ts';
 export { HASH_BYTES } from './message.ts';

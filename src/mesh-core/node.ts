@@ -342,7 +342,7 @@ export class MeshNode implements LinkUser<Held> {
   isUp(link: Link<Held>): void {
     const { id } = link.peer;
     this.#effects.push({ type: 'link', peer: id, state: 'up', reason: '' });
-    this.#custody.addPeer(id);
+    this.#custody.addPeer(id, this.#topology.isEphemeral(id));
     this.#topology.linkUp(id, costOf(link.rttMs), this.#now);
     this.#custody.pathsChanged();
   }
@@ -355,6 +355,8 @@ export class MeshNode implements LinkUser<Held> {
     // It may have been replaced by another one.
     if (this.#links.get(id) !== link) return;
     this.#links.delete(id);
+    // Nothing waits for a node that comes back as another one, if at all.
+    if (this.#topology.isEphemeral(id)) this.#custody.forgetPeer(id);
     if (this.#custody.peers.has(id)) this.#neighbourOf(id).downSince = this.#now;
     else this.#neighbours.delete(id);
     this.#effects.push({ type: 'link', peer: id, state: 'down', reason });

@@ -1,6 +1,6 @@
 /** What a node knows of the mesh: the newest link state of every node, and the shortest paths over the links that both ends list. */
 import { AGE_OUT_MS, COMPUTE, MAX_NODES, ORIGINATE, REFRESH_MS, STATES_PER_SECOND } from './limits.ts';
-import { isNewer, isSigned, readState, signState, versionOf } from './link-state.ts';
+import { EPHEMERAL, isNewer, isSigned, readState, signState, versionOf } from './link-state.ts';
 import type { Description, LinkState, Neighbour, SignedState } from './link-state.ts';
 import { CapabilityLists, encodeCapabilities } from './capabilities.ts';
 import { shortestPaths } from './paths.ts';
@@ -77,6 +77,11 @@ export class Topology {
 
   hasLink(id: string): boolean {
     return this.#links.has(id);
+  }
+
+  /** True for a node that says that it leaves nothing behind. */
+  isEphemeral(id: string): boolean {
+    return this.#states.get(id)?.state.capabilities.includes(EPHEMERAL) === true;
   }
 
   /** Changes what this node says about itself. */

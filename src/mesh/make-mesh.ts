@@ -44,6 +44,8 @@ export interface MakeMeshParts {
   readonly otherwise: (peer: ServerAddress, options: PeerOptions) => LinkTransport | undefined;
   /** False in a test in memory: nothing is stored, and peers are trusted by their addresses. */
   readonly isReal: boolean;
+  /** See {@link MeshHostParts.isEphemeral}. Default false. */
+  readonly isEphemeral?: boolean | undefined;
 }
 
 /** The mesh of a relay, and who the relay is in it. */
@@ -74,7 +76,7 @@ export function checkTrust(options: TrustOptions): string | undefined {
 }
 
 /** Makes them. Throws a RelayError CONFIG_INVALID or STATE_DIRECTORY for a cluster secret or a key that cannot be used. */
-export function makeMesh({ state, store, date, byHttp, otherwise, isReal, version, ...parts }: MakeMeshParts): OwnMesh {
+export function makeMesh({ state, store, date, byHttp, otherwise, isReal, isEphemeral, version, ...parts }: MakeMeshParts): OwnMesh {
   const { options, logs, events, clock, random } = parts;
   checkTrust(options);
   const log = logs('mesh');
@@ -96,6 +98,7 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, versio
   const signer = { publicKey: node.key.pub, sign: node.key.sign };
   const host = isReal
     ? new MeshHost({
+        isEphemeral,
         ...{ id: node.id, signer, store, clock, date, random, events, log },
         whenSent: (id) => mesh.whenSent(id),
       })

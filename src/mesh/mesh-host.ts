@@ -4,7 +4,7 @@
  */
 import { RelayError, clean, isPromise, reasonOf } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
-import { MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
+import { EPHEMERAL, MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
 import type {
   Description,
   Effect,
@@ -39,6 +39,8 @@ export interface MeshHostParts extends NodeStoreParts {
    * rejects.
    */
   readonly whenSent: (node: string) => Promise<void>;
+  /** True if this node leaves nothing behind, so that nothing waits for it while it is away. Default false. */
+  readonly isEphemeral?: boolean | undefined;
 }
 
 /** What a start of this node is. */
@@ -116,7 +118,7 @@ export class MeshHost implements MeshPort {
     const { signer, random } = this.#parts;
     await this.#store.begin();
     this.#hostId = hostId;
-    this.#description = { ...this.#description, nick, addresses, hostIds: [hostId] };
+    this.#description = { ...this.#description, nick, addresses, hostIds: [hostId], capabilities: this.#withNature([]) };
     const parts = { id: this.id, epoch, signer, crypto: ed25519Crypto, random, description: this.#description };
     const node = new MeshNode(parts, this.#store.now());
     await this.#store.restore(node);
@@ -226,8 +228,12 @@ export class MeshHost implements MeshPort {
   }
 
   describe(offer: { readonly capabilities: readonly string[]; readonly load: number }): void {
-    this.#description = { ...this.#description, ...offer };
+    this.#description = { ...this.#description, ...offer, capabilities: this.#withNature(offer.capabilities) };
     this.#handle([{ type: 'describe', description: this.#description }]);
+  }
+
+  #withNature(capabilities: readonly string[]): readonly string[] {
+    return this.#parts.isEphemeral === true ? [EPHEMERAL, ...capabilities] : capabilities;
   }
 
   /** Answers `relay.push`. */

@@ -1,10 +1,14 @@
 /** Work, recordings and watchers of other relays, with real relays on sockets that end and start again. */
-import { existsSync, readdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import type { Dict } from '../../src/values/values.ts';
+import { EventRecord } from '../support/event-record.ts';
 import { freePorts, pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 
@@ -307,4 +311,33 @@ test('a watcher that is not shared is not run for other nodes', async (t) => {
     state: { type: 'backoff', reason: /'lab.lab' is not shared with other nodes; the operator adds it to sharedWatchers/ },
   });
   t.pass();
+});
+
+test('an ephemeral relay joins the mesh, submits and commands, and leaves no trace', async (t) => {
+  const secret = join(temporaryDir(t), 'secret');
+  writeFileSync(secret, randomBytes(32).toString('hex'), { mode: 0o600 });
+  const cluster: Config = { trust: 'clusterSecret', clusterSecretFile: secret };
+  const [, , , b] = await startPair(t, cluster, { pluginsDir: pluginsDir(t, { 'lab/lab.ts': LAB }) });
+  const before = new Set(readdirSync(tmpdir()).filter((name) => name.startsWith('co2-ephemeral-')));
+  const relay = await createRelay({ ...cluster, ephemeral: true, nick: 'visitor', peers: [b.url], drainMs: 500 });
+  t.teardown(() => relay.stop());
+  const visitor = { ...relay, seen: new EventRecord(relay.events, ['message.routed']) };
+  await visitor.seen.event('mesh.link', { state: 'up' });
+  const [directory = ''] = readdirSync(tmpdir()).filter((name) => name.startsWith('co2-ephemeral-') && !before.has(name));
+  t.true(existsSync(join(tmpdir(), directory, 'state/node.key')));
+  t.like(await relay.call('work.submit', [{ type: 'shell.sort', id: 'u1', node: 'b', payload: 'b\na\n' }]), { unit: 'u1' });
+  t.like(await relay.call('work.status', [{ unit: 'u1', waitMs: 60_000 }]), { state: 'succeeded' });
+  const page = (await relay.call('work.results', [{ unit: 'u1', waitMs: 20_000 }])) as { items: Buffer[] };
+  t.is(page.items.join(''), 'a\nb\n');
+  const answer = (await relay.call('recording.command', ['lab.lab', { type: 'text/plain', payload: 'one' }, { node: 'b' }])) as Dict;
+  t.is((answer.frames as readonly Dict[]).length, 1);
+  t.true(await relay.call('work.release', ['u1']));
+  const { node } = (await relay.call('relay.get_trust')) as Dict;
+  await relay.stop();
+  t.false(existsSync(join(tmpdir(), directory)), 'its directory is gone');
+  await b.seen.event('mesh.link', { node: node as string, state: 'down' });
+  await b.callDirectly('notify', { data: 'hello' });
+  const waiting = (await b.callDirectly('outbox.list', {})) as Dict;
+  t.false(JSON.stringify(waiting).includes(node as string), 'nothing waits for it');
+  await t.throwsAsync(createRelay({ ephemeral: true, dataDir: 'x' }), { message: /an ephemeral relay keeps nothing; leave dataDir out/ });
 });
