@@ -4,6 +4,7 @@
  * Frames are numbered in both directions, since answers to the two methods may overtake each other.
  */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { RelayError, clean, reasonOf } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { Frame, ProvenPeer } from '../mesh-core/mesh-core.ts';
@@ -22,8 +23,10 @@ export interface ChannelUser {
 /** One end of a channel. */
 export interface Channel {
   send(frame: Frame): void;
-  /** Closes this end; what was sent before still goes out if it can. The user hears nothing of it. */
-  close(reason: string): void;
+  /**
+   * Closes this end; the user hears nothing of it. Resolves once what was sent before is out, or cannot go out any more. Never rejects.
+   */
+  close(reason: string): Promise<void>;
 }
 
 /** Calls a method of the relay at the other end in the session with it. Rejects with a RelayError. */
@@ -128,11 +131,13 @@ export class DialledChannel implements Channel {
     else this.#fail('the neighbour takes nothing any more');
   }
 
-  close(reason: string): void {
+  async close(reason: string): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#queue.isEmpty && !this.#isPushing) this.#abort.abort(new RelayError('TRANSPORT', reason));
     else this.#pushSoon();
+    const { signal } = this.#abort;
+    if (!signal.aborted) await once(signal, 'abort');
   }
 
   /** Gathers the frames of one turn of the event loop. */
@@ -202,6 +207,8 @@ class IncomingChannel implements Channel {
   readonly #queue = new FrameQueue();
   #answers = 0;
   #wake: (() => void) | undefined;
+  /** Called when the last frames are answered. */
+  #whenTaken: () => void = () => undefined;
   #closed: string | undefined;
   #isScheduled = false;
   isOverfull = false;
@@ -223,9 +230,20 @@ class IncomingChannel implements Channel {
     });
   }
 
-  close(reason: string): void {
-    this.#closed ??= reason;
+  async close(reason: string): Promise<void> {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    const taken = new Promise<void>((resolve) => {
+      this.#whenTaken = resolve;
+    });
+    const isEmpty = this.#queue.isEmpty;
     this.#wake?.();
+    if (!isEmpty) await taken;
+  }
+
+  /** The other end has had its time. */
+  forget(): void {
+    this.#whenTaken();
   }
 
   get isClosed(): boolean {
@@ -234,7 +252,11 @@ class IncomingChannel implements Channel {
 
   /** What waits for the other end, as the answer to a request. */
   answer(): Dict | Record<string, Sendable> {
-    if (!this.#queue.isEmpty) return { n: ++this.#answers, frames: this.#queue.take() };
+    if (!this.#queue.isEmpty) {
+      const frames = this.#queue.take();
+      if (this.#queue.isEmpty) this.#whenTaken();
+      return { n: ++this.#answers, frames };
+    }
     return this.#closed === undefined ? {} : { closed: this.#closed };
   }
 
@@ -268,6 +290,7 @@ const MAX_CHANNELS_OF_NODE = 4;
 /** The channels that other relays have opened here. */
 export class IncomingChannels {
   readonly #channels = new Map<string, IncomingChannel>();
+  readonly #timers = new Set<() => void>();
   #last = 0;
 
   constructor(
@@ -316,8 +339,8 @@ export class IncomingChannels {
         channel.send(frame);
       },
       close: (reason) => {
-        channel.close(reason);
         this.#forgetLater(id, channel);
+        return channel.close(reason);
       },
     };
     this.user.opened(channel.number, end, peer);
@@ -331,18 +354,25 @@ export class IncomingChannels {
   }
 
   #end(channel: IncomingChannel, reason: string): void {
-    channel.close(reason);
+    void channel.close(reason);
     this.user.closed(channel.number, reason);
   }
 
   #forgetLater(id: string, channel: IncomingChannel): void {
-    this.clock.after(CLOSING_MS, () => {
+    const cancel = this.clock.after(CLOSING_MS, () => {
+      this.#timers.delete(cancel);
+      channel.forget();
       if (this.#channels.get(id) === channel) this.#channels.delete(id);
     });
+    this.#timers.add(cancel);
   }
 
   /** Ends all pulls. */
   stop(): void {
-    for (const channel of this.#channels.values()) channel.close('this relay stops');
+    for (const cancel of this.#timers) cancel();
+    for (const channel of this.#channels.values()) {
+      void channel.close('this relay stops');
+      channel.forget();
+    }
   }
 }

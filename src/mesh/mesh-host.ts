@@ -93,6 +93,8 @@ export class MeshHost implements MeshPort {
   #isPerforming = false;
   #isLeaving = false;
   #isStopped = false;
+  /** Channels whose last frames are still on their way. */
+  #closing = 0;
   #whenDrained: (() => void) | undefined;
 
   constructor(parts: MeshHostParts) {
@@ -261,7 +263,7 @@ export class MeshHost implements MeshPort {
     this.#isLeaving = true;
     if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
     this.#handle([{ type: 'leave' }]);
-    if (this.#channels.size > 0) {
+    if (this.#channels.size + this.#closing > 0) {
       await new Promise<void>((resolve) => {
         const cancel = this.#parts.clock.after(drainMs, resolve);
         this.#whenDrained = () => {
@@ -286,7 +288,7 @@ export class MeshHost implements MeshPort {
     this.#isStopped = true;
     this.#cancelTimer?.();
     this.#store.stop();
-    for (const channel of this.#channels.values()) channel.close('the relay stops');
+    for (const channel of this.#channels.values()) void channel.close('the relay stops');
     this.#channels.clear();
     this.#incoming.stop();
     for (const { reject } of this.#waiting.values())
@@ -336,8 +338,17 @@ export class MeshHost implements MeshPort {
     this.#drainedIfSo();
   }
 
+  async #closeChannel(number: number, reason: string): Promise<void> {
+    const channel = this.#channels.get(number);
+    this.#channels.delete(number);
+    this.#closing++;
+    await channel?.close(reason);
+    this.#closing--;
+    this.#drainedIfSo();
+  }
+
   #drainedIfSo(): void {
-    if (this.#channels.size === 0) this.#whenDrained?.();
+    if (this.#channels.size + this.#closing === 0) this.#whenDrained?.();
   }
 
   #perform(effects: readonly Effect[]): void {
@@ -364,9 +375,7 @@ export class MeshHost implements MeshPort {
         this.#channels.get(effect.channel)?.send(effect.frame);
         return;
       case 'close':
-        this.#channels.get(effect.channel)?.close(effect.reason);
-        this.#channels.delete(effect.channel);
-        this.#drainedIfSo();
+        void this.#closeChannel(effect.channel, effect.reason);
         return;
       case 'write':
         this.#writing = this.#store.write(effect).then((event) => {
