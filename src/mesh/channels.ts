@@ -241,6 +241,10 @@ class IncomingChannel implements Channel {
     if (!isEmpty) await taken;
   }
 
+  #noteTaken(): void {
+    if (this.#queue.isEmpty) this.#whenTaken();
+  }
+
   /** The other end has had its time. */
   forget(): void {
     this.#whenTaken();
@@ -253,9 +257,9 @@ class IncomingChannel implements Channel {
   /** What waits for the other end, as the answer to a request. */
   answer(): Dict | Record<string, Sendable> {
     if (!this.#queue.isEmpty) {
-      const frames = this.#queue.take();
-      if (this.#queue.isEmpty) this.#whenTaken();
-      return { n: ++this.#answers, frames };
+      const answer = { n: ++this.#answers, frames: this.#queue.take() };
+      this.#noteTaken();
+      return answer;
     }
     return this.#closed === undefined ? {} : { closed: this.#closed };
   }

@@ -17,7 +17,6 @@ import type {
   Path,
   ProcessingOutcome,
   ProvenPeer,
-  RefusalReason,
   Signer,
 } from '../mesh-core/mesh-core.ts';
 import type { Sendable, Value } from '../values/values.ts';
@@ -26,6 +25,7 @@ import type { Channel, ChannelCaller, Dialled } from './channels.ts';
 import { NodeStore } from './node-store.ts';
 import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
+import { Submissions } from './submissions.ts';
 import type { MeshArrival, MeshMessage, MeshNodeStatus, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshHostParts extends NodeStoreParts {
@@ -51,18 +51,6 @@ export interface NodeStart {
   readonly hostId: string;
 }
 
-interface Waiting {
-  readonly resolve: (id: string) => void;
-  readonly reject: (error: RelayError) => void;
-}
-
-const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNAVAILABLE'>> = {
-  invalid: 'INVALID_PARAMS',
-  generation: 'LIMIT',
-  quota: 'LIMIT',
-  storage: 'UNAVAILABLE',
-  'no-candidate': 'UNAVAILABLE',
-};
 // The machine wants to be called again; a timer of the system may be a little early.
 const MIN_TIMER_MS = 1;
 const MAX_TIMER_MS = 60_000;
@@ -78,14 +66,12 @@ export class MeshHost implements MeshPort {
   readonly #receivers = new Map<string, MeshReceiver>();
   readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
   readonly #nodeListeners = new Set<(change: NodeChange) => void>();
-  readonly #waiting = new Map<string, Waiting>();
   readonly #outboxes = new Map<number, (answer: OutboxAnswer) => void>();
-  // Submissions of one turn of the event loop are signed together.
-  #submissions: NodeEvent[] = [];
+  readonly #submissions: Submissions;
   #node: MeshNode | undefined;
   #description: Description = { nick: '', addresses: [], hostIds: [], capabilities: [], load: 0 };
   #hostId = '';
-  #lastToken = 0;
+  #lastRequest = 0;
   #wakeAt = Infinity;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -100,6 +86,9 @@ export class MeshHost implements MeshPort {
   constructor(parts: MeshHostParts) {
     this.#parts = parts;
     this.#store = new NodeStore(parts);
+    this.#submissions = new Submissions(parts.date, (events) => {
+      this.#handle(events);
+    });
     this.id = parts.id;
     this.#incoming = new IncomingChannels(parts.clock, {
       opened: (channel, end, peer) => {
@@ -157,19 +146,8 @@ export class MeshHost implements MeshPort {
     return this.#node?.hasNeighbours === true;
   }
 
-  submit({ target, contentType, payload, isDurable, ...message }: MeshMessage): Promise<string> {
-    if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
-    const token = String(++this.#lastToken);
-    const { isOrdered = false, ttlMs, hostId = this.#hostId, generation = 0, ref } = message;
-    const submission = { token, target, payload, isDurable, isOrdered, ttlMs, hostId, generation, ref, contentType };
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(token, { resolve, reject });
-      if (this.#submissions.length === 0)
-        setImmediate(() => {
-          this.#handle(this.#submissions.splice(0));
-        });
-      this.#submissions.push({ type: 'submit', submission, wallMs: this.#parts.date() });
-    });
+  submit(message: MeshMessage): Promise<string> {
+    return !this.#node || this.#isStopped ? Promise.reject(notRunning()) : this.#submissions.add(message, this.#hostId);
   }
 
   async drop(id: string, reason: string): Promise<boolean> {
@@ -179,7 +157,7 @@ export class MeshHost implements MeshPort {
   /** Looks at what waits here for other nodes, or changes it. Rejects with a RelayError UNAVAILABLE if the mesh does not run. */
   outbox(command: OutboxCommand): Promise<OutboxAnswer> {
     if (!this.#node || this.#isStopped) return Promise.reject(notRunning());
-    const request = ++this.#lastToken;
+    const request = ++this.#lastRequest;
     return new Promise((resolve) => {
       this.#outboxes.set(request, resolve);
       this.#handle([{ type: 'outbox', request, command }]);
@@ -261,7 +239,7 @@ export class MeshHost implements MeshPort {
   async leave(drainMs: number): Promise<void> {
     if (this.#isLeaving || this.#isStopped || !this.#node) return;
     this.#isLeaving = true;
-    if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
+    this.#submissions.flush();
     this.#handle([{ type: 'leave' }]);
     if (this.#channels.size + this.#closing > 0) {
       await new Promise<void>((resolve) => {
@@ -278,7 +256,7 @@ export class MeshHost implements MeshPort {
   async stop(drainMs: number): Promise<void> {
     await this.leave(drainMs);
     if (this.#isStopped || !this.#node) return;
-    if (this.#submissions.length > 0) this.#handle(this.#submissions.splice(0));
+    this.#submissions.flush();
     // What is being written is still acknowledged.
     let writing: Promise<void> | undefined;
     while (writing !== this.#writing) {
@@ -291,9 +269,7 @@ export class MeshHost implements MeshPort {
     for (const channel of this.#channels.values()) void channel.close('the relay stops');
     this.#channels.clear();
     this.#incoming.stop();
-    for (const { reject } of this.#waiting.values())
-      reject(new RelayError('UNAVAILABLE', 'the relay stopped before the message was stored'));
-    this.#waiting.clear();
+    this.#submissions.end();
     await Promise.all([...this.#addresses.values()].map((dialled) => dialled.close()));
   }
 
@@ -391,10 +367,10 @@ export class MeshHost implements MeshPort {
         this.#deliver(effect);
         return;
       case 'accepted':
-        this.#take(effect.token)?.resolve(effect.id);
+        this.#submissions.accepted(effect.token, effect.id);
         return;
       case 'refused':
-        this.#take(effect.token)?.reject(new RelayError(REFUSALS[effect.reason], effect.text));
+        this.#submissions.refused(effect.token, effect.reason, effect.text);
         return;
       case 'outcome': {
         const { id, status, reason, node, ref } = effect;
@@ -423,12 +399,6 @@ export class MeshHost implements MeshPort {
     if (change.state === 'up') this.#parts.events.emit({ type: 'node.up', node, nick });
     else this.#parts.events.emit({ type: 'node.down', node, nick, reason: change.reason });
     for (const listener of this.#nodeListeners) listener(change);
-  }
-
-  #take(token: string): Waiting | undefined {
-    const waiting = this.#waiting.get(token);
-    this.#waiting.delete(token);
-    return waiting;
   }
 
   async #dial(channel: number, address: string): Promise<void> {

@@ -515,9 +515,7 @@ function proofOf({ transport }: Peer): PeerProof {
 /** The peers with their options; of two with the same URL the first. */
 function distinct(peers: MeshOptions['peers']): PeerOptions[] {
   const byUrl = new Map<string, PeerOptions>();
-  for (const peer of peers) {
-    const options = typeof peer === 'string' ? { url: peer } : peer;
-    if (!byUrl.has(options.url)) byUrl.set(options.url, options);
-  }
+  const all = peers.map((peer) => (typeof peer === 'string' ? { url: peer } : peer));
+  for (const peer of all) if (!byUrl.has(peer.url)) byUrl.set(peer.url, peer);
   return [...byUrl.values()];
 }

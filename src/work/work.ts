@@ -3,7 +3,6 @@ export { WorkBodies } from './bodies.ts';
 export { pluginExecutor } from './executor.ts';
 export type { Executor } from './executor.ts';
 export { addWorkMethods } from './methods.ts';
-export { WORK_MESSAGE } from './network.ts';
 export type { WorkNetwork } from './network.ts';
 export { workDefaults, workShape } from './options.ts';
 export type { WorkLimits, WorkOptions } from './options.ts';

@@ -329,6 +329,6 @@ test('satellites of relays in a line are one network, and a relay that stops say
   t.is((await atA.notified.first(1))[0]?.data, 'from the satellite of c');
   await a.stop();
   t.deepEqual((await atA.notified.first(2))[1]?.data, { __proto__: null, goodbye: a.hostId } as never);
-  await c.seen.event('node.down', { nick: 'a' });
+  await c.seen.event('node.down', { nick: 'a', reason: 'left' });
   t.deepEqual(datas(atC.notified.all), ['from the satellite of a'], 'each dict once, and the goodbye of a is for its own satellites');
 });

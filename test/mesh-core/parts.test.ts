@@ -340,7 +340,7 @@ test('ordered messages wait in the order in which they came, whether a neighbour
   const queue = new SendQueue();
   const heldOf = (number: number, isOrdered: boolean): Held => {
     const stream = { key: '', messages: new Map() } as unknown as Held['stream'];
-    return new Held(stream, number, true, isOrdered, 1, Infinity, [], [], false, undefined);
+    return new Held(stream, number, true, isOrdered, false, 1, Infinity, [], [], false, undefined);
   };
   queue.push(heldOf(1, true), 'fresh');
   queue.push(heldOf(2, false), 'backlog');

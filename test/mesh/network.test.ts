@@ -317,3 +317,20 @@ test.serial('a peer that redirects is not followed, and a node that is only hear
   const id = await net.idOf('c', 'a');
   t.deepEqual(net.get('c').seen.matching('peer.proven', { node: id }), [], 'no relay calls an address that a link state names');
 });
+
+for (const [who, dials] of [
+  ['the relay that stops', [false, true]],
+  ['the other one', [true, false]],
+  ['each of them', [true, true]],
+] as const) {
+  test(`a relay that stops has left, and is not lost, if ${who} dialled`, async (t) => {
+    const [aPort = 0, bPort = 0] = await freePorts(2);
+    const [aUrl, bUrl] = [aPort, bPort].map((port) => `http://127.0.0.1:${port}`);
+    const common = { trust: 'insecure' } as const;
+    const a = await startRelay(t, { ...common, port: aPort, nick: 'a', peers: dials[0] ? [bUrl!] : [] });
+    const b = await startRelay(t, { ...common, port: bPort, nick: 'b', peers: dials[1] ? [aUrl!] : [] });
+    await Promise.all([a.seen.event('node.up', { nick: 'b' }), b.seen.event('node.up', { nick: 'a' })]);
+    await b.stop();
+    t.is((await a.seen.event('node.down', { nick: 'b' })).reason, 'left');
+  });
+}
