@@ -107,7 +107,7 @@ test('relay.relay with options returns the id of the message', async (t) => {
 test('relay.call calls on behalf of the plugin and returns the result of the method, including nil', async (t) => {
   const { ask } = await doorOf(t, [{ invoke: (params) => [new Double(2), null, ...params] }]);
   t.like(await ask('relay.call', ['ham.spam.run', ['x']]), { kind: 'value', value: [2, null, 'x'] });
-  t.like(await ask('relay.call', ['ham.spam.run', [], { node: 'b7' }]), { kind: 'fault', code: -32602 });
+  t.like(await ask('relay.call', ['ham.spam.run', [], { node: 'b7' }]), { kind: 'fault', code: 404 });
   t.like(await ask('relay.call', ['no.such', []]), { kind: 'fault', code: -32601 });
   t.like(await ask('relay.call', ['relay.call', ['ping', []]]), { kind: 'fault', code: -32602 });
   t.like(await ask('relay.call', ['system.multicall', [[{ methodName: 'relay.call', params: ['ping', []] }]]]), {

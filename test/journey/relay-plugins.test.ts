@@ -35,11 +35,12 @@ interface Traced {
   readonly refuses?: readonly string[];
 }
 
-/** Starts a chain A - B - C with the tracer on each relay. */
+/** Starts a chain A - B - C with the tracer on each relay. Its links are classic: over the mesh, relays do not see what they pass on. */
 async function chain(t: ExecutionContext, ...traced: readonly Traced[]): Promise<TestRelay[]> {
   const use = join(pluginsDir(t, { 'tracer.ts': TRACER }), 'tracer.ts');
   const addresses = await onOneAddress(traced.length);
-  const url = (index: number): string[] => (addresses[index] ? [`http://127.0.0.1:${addresses[index].port}`] : []);
+  const url = (index: number): { url: string; classic: boolean }[] =>
+    addresses[index] ? [{ url: `http://127.0.0.1:${addresses[index].port}`, classic: true }] : [];
   return Promise.all(
     traced.map((config, index) =>
       startRelay(t, {

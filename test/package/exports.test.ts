@@ -6,9 +6,9 @@ import ts from 'typescript';
 const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]>> = {
   'co2-relay': [
     'src/plugin/plugin.ts',
-    'CallOptions Carrier CarrierPeer Context Controller ControllerOptions Datasource DatasourceOptions Dict Double EndpointContext EndpointOptions Exposed ' +
+    'CallOptions Carrier CarrierPeer Context Controller ControllerOptions Datasource DatasourceOptions DeliveryReport Dict Double EndpointContext EndpointOptions Exposed ' +
       'ExposedOptions Fault Frame HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger NewFrame Plugin Reactor ReactorEndpoint Receive ' +
-      'Refusal RelayHooks RelayPlugin RelayPluginOptions ReportedNode Satellite SatelliteInbox SatelliteOptions SendOptions Sendable ServiceEvent ServiceNode ' +
+      'Refusal RelayHooks RelayPlugin RelayPluginOptions ReportedNode Satellite SatelliteInbox SatelliteOptions SendOptions SendTo Sendable ServiceEvent ServiceNode ' +
       'StandardSchema Value Watcher WatcherEndpoint WatcherReport Work WorkContext WorkOptions WorkPayload WorkResult XmlRpcType',
   ],
   'co2-relay/client': [
