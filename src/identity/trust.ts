@@ -1,5 +1,6 @@
 /** Which nodes are trusted: keys pinned at the first contact, nodes that an operator approved, and those that wait for it. */
 import { RelayError, clean, serverName } from '../core/core.ts';
+import { canonicalAddress } from '../message/message.ts';
 import { isDict } from '../values/values.ts';
 import type { StateFile } from '../state/state.ts';
 import type { Descriptor } from './descriptor.ts';
@@ -190,7 +191,11 @@ export class Trust {
     return { how: credential?.how ?? 'pinned', isNew: before !== node.id, before };
   }
 
-  /** Approves a node that waits for it, or is known. Returns it; throws a RelayError INVALID_PARAMS if it is neither. */
+  /**
+   * Approves a node that waits for it, or is known. Returns it with the URLs that it says it has, as far as they are at the address that it
+   * called from: others may be those of somebody else, such as a service of this machine. Throws a RelayError INVALID_PARAMS if it is
+   * neither.
+   */
   approve(id: string): KnownNode & { readonly addrs: readonly string[] } {
     const pending = this.#pending.get(id);
     const known = this.#nodes.get(id);
@@ -204,7 +209,7 @@ export class Trust {
     const { nick, pub, epoch, instance } = pending ?? known ?? never();
     const node = { id, nick, pub, epoch, instance, isApproved: true, since };
     this.#set(node);
-    return { ...node, addrs: pending?.addrs ?? [] };
+    return { ...node, addrs: pending?.addrs.filter((url) => isAt(url, pending.address)) ?? [] };
   }
 
   /**
@@ -343,4 +348,11 @@ function isKnownNode(value: unknown): value is KnownNode {
     Number.isInteger(epoch) &&
     typeof isApproved === 'boolean'
   );
+}
+
+/** True for a URL of a relay at this address (canonical). */
+function isAt(text: string, address: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.username !== '' || url.password !== '') return false;
+  return canonicalAddress(url.hostname) === address;
 }

@@ -260,6 +260,84 @@ test('an unknown node waits for approval, and the list of those that wait is bou
   t.is(trust.approve(evil.id).nick, shown);
 });
 
+// Spellings of this machine, of the metadata services of clouds, and of names and forms that mean another address to somebody.
+const ELSEWHERE = [
+  ...['127.0.0.1', '127.1', '127.0.1', '127.0.0.2', '127.255.255.254', '2130706433', '0x7f000001', '0x7f.1', '0177.0.0.1', '017700000001'],
+  ...[
+    '0x7f.0x0.0x0.0x1',
+    '127.0.0.1.',
+    '0',
+    '0.0.0.0',
+    '0x0',
+    '00',
+    'localhost',
+    'LOCALHOST',
+    'localhost.',
+    'a.localhost',
+    'localhost.localdomain',
+  ],
+  ...[
+    '[::1]',
+    '[0:0:0:0:0:0:0:1]',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+    '[::ffff:7f00:1]',
+    '[::127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    '[fe80::1]',
+    '[::0001]',
+  ],
+  ...['169.254.169.254', '2852039166', '0xa9fea9fe', '0xa9.0xfe.0xa9.0xfe', '0251.0376.0251.0376', '169.254.43518', '169.16689662'],
+  ...[
+    '[::ffff:169.254.169.254]',
+    '[::ffff:a9fe:a9fe]',
+    '[64:ff9b::a9fe:a9fe]',
+    '[fd00:ec2::254]',
+    '169.254.170.2',
+    '100.100.100.200',
+    '192.0.0.192',
+  ],
+  ...[
+    'metadata',
+    'metadata.google.internal',
+    'instance-data',
+    'relay.example',
+    '192.0.2.2',
+    '10.0.0.1',
+    '192.168.1.1',
+    '172.16.0.1',
+    '224.0.0.1',
+  ],
+  ...[
+    '255.255.255.255',
+    '192.0.2.1.nip.io',
+    '192.0.2.1@127.0.0.1',
+    'a:b@192.0.2.1',
+    '[::ffff:192.0.2.2]',
+    '１２７.0.0.1',
+    '127。0。0。1',
+    '①②⑦.0.0.1',
+  ],
+];
+
+test('a node is only linked at the address that it called from, however it spells another one', (t) => {
+  t.true(ELSEWHERE.length >= 60);
+  for (const host of ELSEWHERE) {
+    const trust = trustOf('pair');
+    const node = nodeOf('stranger');
+    node.describe({ addrs: [`http://${host}:2004`], hostIds: [HOST_ID] });
+    t.is(trust.meet(provenOf(node), '192.0.2.1').kind, 'pending');
+    t.deepEqual(trust.approve(node.id).addrs, [], host);
+  }
+  for (const text of ['ftp://192.0.2.1', 'unix:/tmp/x', 'memory://192.0.2.1', 'nonsense', '']) {
+    const trust = trustOf('pair');
+    const node = nodeOf('stranger');
+    node.describe({ addrs: [text, 'http://192.0.2.1:2004'], hostIds: [HOST_ID] });
+    trust.meet(provenOf(node), '192.0.2.1');
+    t.deepEqual(trust.approve(node.id).addrs, ['http://192.0.2.1:2004'], text);
+  }
+});
+
 test('a forgotten peer is not linked any more, also one that never answered', (t) => {
   const trust = trustOf('pair');
   trust.link(`${URL_ONE}/`);

@@ -44,7 +44,7 @@ export function addPeerMethods(registry: MethodRegistry, parts: PeerMethodsParts
   registry.add({
     name: 'relay.trust',
     access: 'admin',
-    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also forwards dicts to the first URL that the node says it has. Returns {node, nick, peer}: peer is the URL to which this relay forwards dicts, or empty.',
+    help: 'Approves the node of this id, which waits for it, as a peer. With link true (the default), this relay also is linked to the URL that the node says it has, if that is at the address from which it called. Returns {node, nick, peer}: peer is the URL to which this relay forwards dicts, or empty.',
     signatures: [
       ['struct', 'string'],
       ['struct', 'string', 'boolean'],
