@@ -3,7 +3,7 @@
  * Compiles the package and its tests once for a run of the suite, so that each process opens some fifty files instead of four hundred. The
  * result is a directory with the package as users install it, which the tests run, and with the compiled tests beside it.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -68,9 +68,9 @@ function filesBelow(path) {
     .sort();
 }
 
-/** Several runs may build at the same time, so each builds in a directory of its own. @param {string} directory @param {string[]} tests */
+/** Several runs, and parts of one process, may build at the same time, so each builds in a directory of its own. @param {string} directory @param {string[]} tests */
 async function make(directory, tests) {
-  const temporary = `${directory}.${process.pid}`;
+  const temporary = `${directory}.${randomUUID()}`;
   try {
     await compile(directory, temporary, tests);
     cpSync(join(root, 'src/loader'), join(temporary, 'dist/loader'), { recursive: true });
