@@ -75,7 +75,12 @@ async function make(directory, tests) {
     await compile(directory, temporary, tests);
     cpSync(join(root, 'src/loader'), join(temporary, 'dist/loader'), { recursive: true });
     for (const path of PACKAGE_FILES) cpSync(join(root, path), join(temporary, path), { recursive: true });
-    if (!existsSync(directory)) renameSync(temporary, directory);
+    try {
+      renameSync(temporary, directory);
+    } catch (error) {
+      // Another build of the same sources was first.
+      if (!existsSync(directory)) throw error;
+    }
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { SeenMessages, Topology } from '../../src/mesh-core/mesh-core.ts';
 import { run } from './chaos.ts';
+import { drainBacklog, quantile } from './backlog.ts';
 import { converge } from './converge.ts';
 import type { Overrides } from './world.ts';
 
@@ -76,3 +77,9 @@ for (const [what, overrides, violation] of BROKEN) {
     t.regex(found ?? 'nothing', violation);
   });
 }
+
+test('a backlog of 20,000 drains in seconds, and fresh messages do not wait behind it', (t) => {
+  const { seconds, freshMs, usualMs } = drainBacklog(20_000, 1);
+  t.true(seconds < 10, `${seconds} s`);
+  t.true(quantile(freshMs, 0.99) < quantile(usualMs, 0.99) + 100, `${quantile(freshMs, 0.99)} ms beside a backlog`);
+});

@@ -1,8 +1,9 @@
 /**
  * `npm run simulate -- --seeds N --nodes M [--seed S]`: runs the mesh on a virtual network with faults, and says which seeds fail.
- * With `--converge N` it says how long N relays take to know each other.
+ * With `--converge N` it says how long N relays take to know each other, and with `--backlog N` how N messages that waited arrive.
  */
 import { parseArgs } from 'node:util';
+import { drainBacklog, quantile } from './backlog.ts';
 import { run } from './chaos.ts';
 import { converge } from './converge.ts';
 
@@ -12,12 +13,19 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '12' },
     seed: { type: 'string' },
     converge: { type: 'string' },
+    backlog: { type: 'string' },
   },
 });
 const write = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
-if (values.converge === undefined) simulate();
+if (values.backlog !== undefined) {
+  const { seconds, freshMs, usualMs } = drainBacklog(Number(values.backlog), Number(values.seed ?? 1));
+  const text = (sorted: readonly number[]): string =>
+    `${quantile(sorted, 0.5).toFixed(0)} ms (median), ${quantile(sorted, 0.99).toFixed(0)} ms (p99)`;
+  write(`${values.backlog} messages that waited arrived within ${seconds.toFixed(1)} s`);
+  write(`fresh messages took ${text(freshMs)} meanwhile, and ${text(usualMs)} without a backlog`);
+} else if (values.converge === undefined) simulate();
 else {
   const nodes = Number(values.converge);
   const { seconds, frames, cpuSeconds } = converge(nodes, Number(values.seed ?? 1));
