@@ -61,7 +61,7 @@ export function addOutboxCommands(program: Command): void {
       () => `tried again: ${id}`,
     ),
   );
-  client(outbox, 'drop <id>', 'give up a message; its sender is told').action((id: string, flags: TargetFlags) =>
+  client(outbox, 'drop <id>', 'give up a message; its sender gets a report').action((id: string, flags: TargetFlags) =>
     callAndPrint(
       flags,
       (call) => call('outbox.drop', id),

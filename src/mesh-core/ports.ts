@@ -136,7 +136,7 @@ export type OutboxCommand =
   | { readonly type: 'show'; readonly id: string }
   /** Tries it at once, and connects at once where this node is waiting to connect. Answered by `done`. */
   | { readonly type: 'retry'; readonly id: string }
-  /** Gives it up here; its origin is told that it was dropped. What another node has taken over may still arrive. Answered by `done`. */
+  /** Gives it up here; its origin gets the outcome `dropped`. What another node has taken over may still arrive. Answered by `done`. */
   | { readonly type: 'drop'; readonly id: string; readonly reason: string };
 
 export type OutboxAnswer =

@@ -25,7 +25,7 @@ const AT_ONCE = 32;
 
 /**
  * What a node answers to a call that names it by the member `node`; undefined if it names this relay or none. The other node shows this
- * relay all units that came from it, whoever submitted them here, so this is for admins.
+ * relay all units that came from it, of all its clients, so this is for admins.
  */
 export async function passedOn(method: string, given: Dict, caller: Caller, parts: OtherNodesParts): Promise<Value | undefined> {
   const { node, ...rest } = given;

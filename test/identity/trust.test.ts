@@ -261,7 +261,7 @@ test('an unknown node waits for approval, and the list of those that wait is bou
 });
 
 // Spellings of this machine, of the metadata services of clouds, and of names and forms that mean another address to somebody.
-const ELSEWHERE = [
+const OTHER_PLACES = [
   ...['127.0.0.1', '127.1', '127.0.1', '127.0.0.2', '127.255.255.254', '2130706433', '0x7f000001', '0x7f.1', '0177.0.0.1', '017700000001'],
   ...[
     '0x7f.0x0.0x0.0x1',
@@ -321,8 +321,8 @@ const ELSEWHERE = [
 ];
 
 test('a node is only linked at the address that it called from, however it spells another one', (t) => {
-  t.true(ELSEWHERE.length >= 60);
-  for (const host of ELSEWHERE) {
+  t.true(OTHER_PLACES.length >= 60);
+  for (const host of OTHER_PLACES) {
     const trust = trustOf('pair');
     const node = nodeOf('stranger');
     node.describe({ addrs: [`http://${host}:2004`], hostIds: [HOST_ID] });

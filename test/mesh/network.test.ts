@@ -253,7 +253,7 @@ test.serial('a date that is set while nothing is written does not count as time 
   await second.close();
 });
 
-test.serial('a client cannot send in the name of a node, here or elsewhere in the mesh', async (t) => {
+test.serial('a client cannot send in the name of a node, here or at another node', async (t) => {
   const net = await Net.of(t, { a: ['b'], b: ['a', 'c'], c: ['b'] });
   await net.startAll();
   await net.sees('a', ['b'], ['c']);

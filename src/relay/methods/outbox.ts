@@ -56,7 +56,7 @@ export function addOutboxMethods(registry: MethodRegistry, host: Host | undefine
   registry.add({
     name: 'outbox.drop',
     access: 'admin',
-    help: 'Gives up a message of outbox.list, by its id; its sender is told. What another node has taken over may still arrive.',
+    help: 'Gives up a message of outbox.list, by its id; its sender gets a report. What another node has taken over may still arrive.',
     signatures: [['boolean', 'string']],
     invoke: async (params) => {
       const id = idIn('outbox.drop', params);
