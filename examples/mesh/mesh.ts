@@ -71,8 +71,21 @@ async function until(is: (nodes: readonly Node[]) => boolean): Promise<void> {
 
 const reaches = (name: Name) => (all: readonly Node[]) => all.some(({ nick, state: is }) => nick === name && is === 'reachable');
 
-async function showRoutes(): Promise<void> {
-  const routes = (await call('attic', 'relay.get_routes')) as { nick: string; hop_nick: string; links: number }[];
+/** A row of `relay.get_routes`: the first node of the way, and the number of links. */
+interface Route {
+  readonly nick: string;
+  readonly hop_nick: string;
+  readonly links: number;
+}
+
+/** Shows the ways from attic to the others, once they are like this. */
+async function showRoutes(are: (routes: readonly Route[]) => boolean): Promise<void> {
+  const find = async (): Promise<readonly Route[]> => (await call('attic', 'relay.get_routes')) as Route[];
+  let routes = await find();
+  while (!are(routes)) {
+    await sleep(50);
+    routes = await find();
+  }
   for (const { nick, hop_nick: hop, links } of routes)
     console.log(`  from attic to ${nick}: ${links === 1 ? 'a link' : `${links} links, the first to ${hop}`}`);
 }
@@ -83,7 +96,7 @@ async function show(): Promise<void> {
 
   await until((all) => all.length === NAMES.length && all.every(({ neighbours }) => neighbours.length === 2));
   console.log('They have proved their keys, and know each other:');
-  await showRoutes();
+  await showRoutes((routes) => NEIGHBOURS.attic.every((name) => routes.some(({ nick, links }) => nick === name && links === 1)));
 
   console.log('attic says hello to all:');
   await call('attic', 'mesh.voice.say', 'hello');
@@ -92,7 +105,7 @@ async function show(): Promise<void> {
   console.log('cellar stops, so there is one way left:');
   await stop('cellar');
   await until((all) => !reaches('cellar')(all) && reaches('shed')(all));
-  await showRoutes();
+  await showRoutes((routes) => routes.some(({ nick, hop_nick: hop }) => nick === 'shed' && hop === 'garden'));
   await call('attic', 'mesh.voice.say', 'this goes by the garden');
   await sleep(500);
 

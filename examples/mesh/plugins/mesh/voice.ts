@@ -15,7 +15,9 @@ export class Voice extends Plugin<Config> {
   }
 
   receive({ data }: Dict, { hops, redelivered }: Context): void {
-    console.log(`  ${this.#name} hears ${JSON.stringify(data)} after ${hops} hops${redelivered ? ', perhaps again' : ''}`);
+    console.log(
+      `  ${this.#name} hears ${JSON.stringify(data)} after ${hops} ${hops === 1 ? 'hop' : 'hops'}${redelivered ? ', perhaps again' : ''}`,
+    );
   }
 
   /** Sends a text to everybody. Returns once it is stored. */
