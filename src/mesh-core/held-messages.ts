@@ -1,7 +1,7 @@
 /** The messages that a node keeps: found by stream and number, counted in quotas and memory, removed when they are done or expired. */
 import type { Held, HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
-import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG } from './limits.ts';
+import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG, SYSTEM_BYTES } from './limits.ts';
 import { streamKey } from './message.ts';
 import type { StreamName } from './message.ts';
 import type { Outbound } from './outbound.ts';
@@ -149,9 +149,10 @@ export class HeldMessages {
     if (this.#cachedBytes > this.#parts.limits.cacheBytes && held.record > 0) this.release(held);
   }
 
-  /** True if memory is full of messages that are nowhere else. */
-  get isMemoryFull(): boolean {
-    return this.#volatileBytes >= this.#parts.limits.cacheBytes;
+  /** True if memory is full of messages that are nowhere else. Messages of the mesh itself have some more. */
+  isMemoryFull(isSystem: boolean): boolean {
+    const reserve = isSystem ? SYSTEM_BYTES : 0;
+    return this.#volatileBytes >= this.#parts.limits.cacheBytes + reserve;
   }
 
   isOverQuota(kind: 'peer' | 'node', id: string): boolean {

@@ -71,6 +71,8 @@ export const QUOTA_MESSAGES = 1_000_000;
 export const QUOTA_BYTES = 2 ** 30;
 /** Bytes of messages that are kept in memory besides on the disk, so that a fresh one is sent without reading it back. */
 export const CACHE_BYTES = 16 * 2 ** 20;
+/** Bytes in memory for receipts alone: without them, what has arrived would be sent again while other messages fill the memory. */
+export const SYSTEM_BYTES = 2 ** 20;
 /** Records of the log that are not tidied up: some hundred KiB. */
 export const SHORT_LOG = 4096;
 /** Neighbours that are remembered: each costs a queue, and every broadcast waits for each. */

@@ -355,6 +355,7 @@ export class MeshNode implements LinkUser<Held> {
     // It may have been replaced by another one.
     if (this.#links.get(id) !== link) return;
     this.#links.delete(id);
+    this.#costs.delete(id);
     // Nothing waits for a node that comes back as another one, if at all.
     if (this.#topology.isEphemeral(id)) this.#custody.forgetPeer(id);
     if (this.#custody.peers.has(id)) this.#neighbourOf(id).downSince = this.#now;
@@ -410,10 +411,13 @@ export class MeshNode implements LinkUser<Held> {
 
   /** The cost follows the round trip when it has been in another bucket for some heartbeats. */
   #updateCost(id: string, link: Link<Held>): void {
+    // The link came up with a guess, which the first measurement replaces at once.
+    if (link.measuredRttMs === undefined) return;
     const cost = costOf(link.rttMs);
-    let measured = this.#costs.get(id);
-    if (measured?.cost !== cost) this.#costs.set(id, (measured = { cost, since: this.#now }));
-    if (this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
+    const before = this.#costs.get(id);
+    const measured = before?.cost === cost ? before : { cost, since: this.#now };
+    this.#costs.set(id, measured);
+    if (!before || this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
   }
 
   #openLinks(): Iterable<Link<Held>> {

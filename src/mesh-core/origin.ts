@@ -116,7 +116,8 @@ export class Origin {
     if (isLong) return ['invalid', `host_id, ref or content type is longer than ${MAX_TEXT_BYTES} bytes`];
     if (isDurable && journal.refusal !== undefined) return ['storage', `nothing can be stored: ${journal.refusal}`];
     if (target.type === 'node' && held.isOverQuota('node', target.id)) return ['quota', `too much waits for node ${target.id}`];
-    if (!isDurable && held.isMemoryFull) return ['quota', 'memory is full of messages that wait; send durable ones, or try again later'];
+    if (!isDurable && held.isMemoryFull(false))
+      return ['quota', 'memory is full of messages that wait; send durable ones, or try again later'];
     return undefined;
   }
 

@@ -1,7 +1,7 @@
 /** Takes what neighbours send: checks it, keeps it, and acknowledges it once it is stored. */
 import { NO_PEERS } from './held-messages.ts';
 import type { HeldMessages } from './held-messages.ts';
-import { encodeHeld, heldOf } from './held.ts';
+import { SYSTEM_TYPES, encodeHeld, heldOf } from './held.ts';
 import type { Held } from './held.ts';
 import type { Journal } from './journal.ts';
 import { MAX_HOPS, MAX_PAYLOAD_BYTES } from './limits.ts';
@@ -101,7 +101,7 @@ export class Receiving {
   }
 
   #acceptArrived(link: Link<Held>, number: number, envelope: Envelope, head: Head, waitingFor: readonly string[], isLocal: boolean): void {
-    const isFull = !head.isDurable && this.#parts.held.isMemoryFull;
+    const isFull = !head.isDurable && this.#parts.held.isMemoryFull(head.contentType.startsWith(SYSTEM_TYPES));
     if (isFull || (head.isDurable && this.#parts.journal.refusal !== undefined)) {
       link.settle(number, isFull ? 'quota' : 'storage');
       return;

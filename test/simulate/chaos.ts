@@ -70,6 +70,7 @@ export function run({ seed, nodes, overrides }: RunOptions): RunResult {
     now: () => world.now,
     ids: world.places.map(({ id }) => id),
     crashesOf: (index) => world.places[index]!.crashes,
+    crashedAtOf: (index) => world.places[index]!.crashedAt,
   });
   const mesh = new Disturbed(world, oracle, random, edges);
   let violation: string | undefined;

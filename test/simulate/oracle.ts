@@ -30,6 +30,8 @@ export interface OracleParts {
   readonly now: () => number;
   readonly ids: readonly string[];
   readonly crashesOf: (index: number) => number;
+  /** When a node crashed last. */
+  readonly crashedAtOf: (index: number) => number;
 }
 
 // The note that satellites have had a message is written soon and synced by the system within 5 s; a pause of at most 12 s may delay it.
@@ -123,11 +125,13 @@ export class Oracle {
     if (!mayRepeat && !(earlier.crashes < crashes && !head.isDurable)) {
       throw new Violation(`node ${index} delivered ${token} twice${isRedelivered ? ', the second time marked' : ''}`);
     }
-    if (head.isDurable && this.#parts.now() - earlier.processedAt > NOTED_MS) {
-      throw new Violation(`node ${index} delivered ${token} again, long after its satellites had had it`);
+    if (head.isDurable && this.#parts.crashedAtOf(index) - earlier.processedAt > NOTED_MS) {
+      throw new Violation(`node ${index} delivered ${token} again, though it crashed long after its satellites had had it`);
     }
     earlier.crashes = crashes;
     earlier.count++;
+    // The note of the last time counts: that of each time before was lost with a crash.
+    earlier.processedAt = Infinity;
   }
 
   /** The satellites of a node have had a message. */

@@ -49,8 +49,9 @@ interface Place {
   node: MeshNode | undefined;
   pausedUntil: number;
   tickAt: number;
-  /** How often it crashed. */
+  /** How often it crashed, and when it did last. */
   crashes: number;
+  crashedAt: number;
   /** Every write fails. */
   hasBrokenDisk: boolean;
 }
@@ -111,7 +112,7 @@ export class World {
     this.places = Array.from({ length: options.nodes }, (_, index) => ({
       ...{ id: idOfKey(fakeCrypto, fakeSigner(index).publicKey), disk: new VirtualDisk() },
       ...{ neighbours: options.edges.filter(([from]) => from === index).map(([, to]) => to) },
-      ...{ epoch: 0, life: 0, node: undefined, pausedUntil: 0, tickAt: Infinity, crashes: 0, hasBrokenDisk: false },
+      ...{ epoch: 0, life: 0, node: undefined, pausedUntil: 0, tickAt: Infinity, crashes: 0, crashedAt: -Infinity, hasBrokenDisk: false },
     }));
   }
 
@@ -167,6 +168,7 @@ export class World {
     place.node = undefined;
     place.life++;
     place.crashes++;
+    place.crashedAt = this.now;
     place.tickAt = Infinity;
     place.disk.crash(this.#random.below(place.disk.unsynced + 1));
     this.note(`crash ${index}`);
