@@ -10,7 +10,7 @@ const NODE_COLUMNS = ['nick', 'node', 'state', 'version', 'load', 'links', 'cost
 const ROUTE_COLUMNS = ['nick', 'node', 'hop_nick', 'hop', 'links', 'cost'];
 
 const NODES_HELP = `
-state: self, reachable, unreachable or left. links and cost (ms) are those of the way to the node, hop is the neighbour to which it leads first.
+state: self, reachable, too-far (more than 16 hops), unreachable or left. links and cost (ms) are those of the way to the node, hop is the neighbour to which it leads first.
 Examples:
   co2 nodes
   co2 nodes --json`;

@@ -7,7 +7,7 @@ import type { CustodyLimits } from './held-messages.ts';
 import { decodeEntry, encodeHeld, heldOf } from './held.ts';
 import type { Held } from './held.ts';
 import { Journal } from './journal.ts';
-import { FRESH_MS, MAX_PEERS, RECEIPT_MS } from './limits.ts';
+import { FRESH_MS, MAX_HOPS, MAX_PEERS, RECEIPT_MS } from './limits.ts';
 import type { Link } from './link.ts';
 import { decodeHead } from './message.ts';
 import type { Envelope, Head } from './message.ts';
@@ -408,7 +408,9 @@ export class Custody {
     this.counters.expired++;
     if (held.isOwn || target === undefined) {
       const why = held.state === 'custody' ? 'no receipt came from' : 'it did not reach';
-      this.#reports.report(held, 'expired', `${why} ${who} in time`, target ?? held.waitingFor[0]);
+      const isTooFar = target !== undefined && this.#parts.topology.isTooFar(target);
+      const text = `${why} ${who} in time${isTooFar ? `: that is more than ${MAX_HOPS} hops away, the limit` : ''}`;
+      this.#reports.report(held, 'expired', text, target ?? held.waitingFor[0]);
     }
     this.#held.doneForOthers(held);
   }

@@ -128,6 +128,11 @@ export class MeshNode implements LinkUser<Held> {
     return this.#topology.pathTo(id);
   }
 
+  /** True if only paths to this node are known that are longer than a message goes. */
+  isTooFar(id: string): boolean {
+    return this.#topology.isTooFar(id);
+  }
+
   /** The number of other nodes to which a path is known. */
   reachable(): number {
     return this.#topology.reachable.size;

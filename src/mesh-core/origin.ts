@@ -107,7 +107,7 @@ export class Origin {
 
   #problemOf(submission: Submission): readonly [RefusalReason, string] | undefined {
     const { payload, isDurable, ttlMs = 1, generation, target, hostId, ref = '', contentType } = submission;
-    const { journal, held } = this.#parts;
+    const { journal, held, topology } = this.#parts;
     if (generation > MAX_GENERATION) return ['generation', `more than ${MAX_GENERATION} messages were sent in answer to one another`];
     const { length } = payload;
     if (length > MAX_PAYLOAD_BYTES) return ['invalid', `a message of ${length} bytes is too large (limit ${MAX_PAYLOAD_BYTES})`];
@@ -115,6 +115,8 @@ export class Origin {
     const isLong = [hostId, ref, contentType].some((text) => Buffer.byteLength(text) > MAX_TEXT_BYTES);
     if (isLong) return ['invalid', `host_id, ref or content type is longer than ${MAX_TEXT_BYTES} bytes`];
     if (isDurable && journal.refusal !== undefined) return ['storage', `nothing can be stored: ${journal.refusal}`];
+    if (target.type === 'node' && topology.isTooFar(target.id))
+      return ['too-far', `node ${target.id} is more than ${MAX_HOPS} hops away, the limit; link it to a nearer node`];
     if (target.type === 'node' && held.isOverQuota('node', target.id)) return ['quota', `too much waits for node ${target.id}`];
     if (!isDurable && held.isMemoryFull(false))
       return ['quota', 'memory is full of messages that wait; send durable ones, or try again later'];

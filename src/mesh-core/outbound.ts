@@ -1,7 +1,8 @@
 /** Decides which waiting message goes over which link: fair between what is fresh and a backlog, and between nodes. */
-import { BACKLOG_BURST, BACKLOG_PER_SECOND, BACKLOG_SHARE, RETRIES_PER_SECOND, RETRY_SHARE, WINDOW_MESSAGES } from './limits.ts';
+import { BACKLOG_BURST, BACKLOG_PER_SECOND, BACKLOG_SHARE, MAX_HOPS, RETRIES_PER_SECOND, RETRY_SHARE, WINDOW_MESSAGES } from './limits.ts';
 import type { Held } from './held.ts';
 import type { Link } from './link.ts';
+import type { Path } from './paths.ts';
 import { SendQueue } from './send-queue.ts';
 import type { Part } from './send-queue.ts';
 import type { Topology } from './topology.ts';
@@ -35,7 +36,7 @@ export class Outbound {
   /** True if a link may have something to send since {@link pull} was called last. */
   isDirty = false;
 
-  /** `blocked` is called with a message that has no path but through nodes that it has crossed. It is in no queue any more. */
+  /** `blocked` is called with a message whose paths all lead through nodes it has crossed, or are too long. It is in no queue any more. */
   constructor(topology: Topology, blocked: (held: Held) => void) {
     this.#topology = topology;
     this.#blocked = blocked;
@@ -168,20 +169,23 @@ export class Outbound {
     const broadcasts = this.#peers.get(id);
     if (broadcasts?.isEmpty === false) sources.push([broadcasts, (held) => isForPeer(held, id)]);
     for (const [target, queue] of this.#nodes) {
-      if (queue.isEmpty || this.#topology.pathTo(target)?.hop !== id) continue;
-      sources.push([queue, (held) => isQueued(held) && this.#mayGo(held, target, id)]);
+      if (queue.isEmpty) continue;
+      const path = this.#topology.pathTo(target);
+      if (path?.hop === id) sources.push([queue, (held) => isQueued(held) && this.#mayGo(held, target, path)]);
     }
     return sources;
   }
 
   /** Whether the message may go to the usual next node; if not it is queued for a detour, or later for the usual path. */
-  #mayGo(held: Held, target: string, hop: string): boolean {
-    if (!held.via.includes(hop) && held.lastHop !== hop) return true;
+  #mayGo(held: Held, target: string, { hop, links }: Path): boolean {
+    const hopsLeft = MAX_HOPS - held.via.length;
+    const isPossible = links <= hopsLeft && !held.via.includes(hop);
+    if (isPossible && held.lastHop !== hop) return true;
     const avoid = held.lastHop === undefined ? held.via : [...held.via, held.lastHop];
-    const detour = this.#topology.pathTo(target, avoid)?.hop;
+    const detour = this.#topology.pathTo(target, avoid, hopsLeft)?.hop;
     if (detour === undefined) {
-      // The neighbour that failed is better than none; one that the message has crossed is not.
-      if (!held.via.includes(hop)) return true;
+      // The neighbour that failed is better than none; one that the message has crossed, or that is too far from the target, is not.
+      if (isPossible) return true;
       this.#blocked(held);
       return false;
     }

@@ -31,7 +31,7 @@ const FAILURES: Readonly<Record<FailureReason, string>> = {
   quota: 'too much waits at the neighbour',
   storage: 'the neighbour cannot store it',
   gaps: 'the neighbour waits for earlier messages of the stream',
-  hops: 'it has crossed too many nodes',
+  hops: 'the node is too far from the neighbour: a message crosses at most 16 links',
   forged: 'the neighbour says that it is not what its origin signed',
   expired: 'it was too old when the neighbour got it',
   'link-closed': 'the link was closed before it was acknowledged',

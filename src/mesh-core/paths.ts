@@ -11,8 +11,23 @@ export interface Path {
   readonly links: number;
 }
 
+/** The paths from a node, and the nodes to which there are only paths with too many links. */
+export interface Reach {
+  readonly paths: ReadonlyMap<string, Path>;
+  readonly tooFar: ReadonlySet<string>;
+}
+
+/** The cheapest paths from `self` that have at most `maxLinks` links. */
+export function pathsWithin(self: string, edges: Edges, maxLinks: number): Reach {
+  const cheapest = shortestPaths(self, edges);
+  const isLong = [...cheapest.values()].some(({ links }) => links > maxLinks);
+  if (!isLong) return { paths: cheapest, tooFar: new Set() };
+  const paths = limitedPaths(self, edges, maxLinks);
+  return { paths, tooFar: new Set([...cheapest.keys()].filter((id) => !paths.has(id))) };
+}
+
 /** The shortest paths from `self` to every node that can be reached. Of equal ones the one with the smaller first hop, so all agree. */
-export function shortestPaths(self: string, edges: Edges): ReadonlyMap<string, Path> {
+function shortestPaths(self: string, edges: Edges): ReadonlyMap<string, Path> {
   const done = new Map<string, Path>();
   const heap = new Heap<readonly [id: string, path: Path]>(([, one], [, other]) => one.cost - other.cost || (one.hop < other.hop ? -1 : 1));
   for (const [id, cost] of edges(self)) if (id !== self) heap.push([id, { hop: id, cost, links: 1 }]);
@@ -25,6 +40,31 @@ export function shortestPaths(self: string, edges: Edges): ReadonlyMap<string, P
     }
   }
   return done;
+}
+
+/**
+ * As {@link shortestPaths}, but a node is visited again by a dearer path that has fewer links: from there on it leads farther. It takes up
+ * to `maxLinks` times as long, and is needed only in very wide meshes.
+ */
+function limitedPaths(self: string, edges: Edges, maxLinks: number): ReadonlyMap<string, Path> {
+  const cheapest = new Map<string, Path>();
+  const fewest = new Map<string, number>();
+  const isWorse = (id: string, links: number): boolean => links > maxLinks || links >= (fewest.get(id) ?? Infinity);
+  const heap = new Heap<readonly [id: string, path: Path]>(
+    ([, one], [, other]) => one.cost - other.cost || one.links - other.links || (one.hop < other.hop ? -1 : 1),
+  );
+  for (const [id, cost] of edges(self)) if (id !== self && maxLinks > 0) heap.push([id, { hop: id, cost, links: 1 }]);
+  for (let next = heap.pop(); next; next = heap.pop()) {
+    const [id, path] = next;
+    if (isWorse(id, path.links)) continue;
+    fewest.set(id, path.links);
+    if (!cheapest.has(id)) cheapest.set(id, path);
+    const links = path.links + 1;
+    for (const [beyond, cost] of edges(id)) {
+      if (beyond !== self && !isWorse(beyond, links)) heap.push([beyond, { hop: path.hop, cost: path.cost + cost, links }]);
+    }
+  }
+  return cheapest;
 }
 
 /** A heap: the least item is popped first. */

@@ -220,9 +220,12 @@ export interface NodeCounters {
 }
 
 /** Why a submission was not accepted. */
-export type RefusalReason = 'invalid' | 'quota' | 'no-candidate' | 'storage' | 'generation';
+export type RefusalReason = 'invalid' | 'quota' | 'no-candidate' | 'too-far' | 'storage' | 'generation';
 
-/** Why a neighbour gives a message back. `forged` and `hops` are final for this copy; the others are tried again. */
+/**
+ * Why a neighbour gives a message back. `hops`: the target is farther than the message may go on. That, `forged` and `expired` are final
+ * for this copy; the others are tried again.
+ */
 export type ReturnReason = 'no-route' | 'quota' | 'storage' | 'gaps' | 'hops' | 'forged' | 'expired';
 
 /** Why an attempt to send a message failed. */

@@ -65,8 +65,9 @@ export class Receiving {
       return;
     }
     const avoid = [...envelope.via, link.peer.id];
-    if (envelope.hops === 0) link.settle(number, 'hops');
-    else if (this.#parts.topology.pathTo(target, avoid) === undefined) link.settle(number, 'no-route');
+    const { topology } = this.#parts;
+    if (topology.pathTo(target, avoid) === undefined) link.settle(number, topology.isTooFar(target) ? 'hops' : 'no-route');
+    else if (topology.pathTo(target, avoid, envelope.hops) === undefined) link.settle(number, 'hops');
     else if (this.#parts.held.isOverQuota('node', target)) link.settle(number, 'quota');
     else if (!this.#verifier.isGenuine(envelope, head)) this.#refuseForged(link, number);
     else this.#acceptArrived(link, number, envelope, head, NO_PEERS, false);

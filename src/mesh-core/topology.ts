@@ -1,10 +1,10 @@
 /** What a node knows of the mesh: the newest link state of every node, and the shortest paths over the links that both ends list. */
-import { AGE_OUT_MS, COMPUTE, MAX_NODES, ORIGINATE, REFRESH_MS, STATES_PER_SECOND } from './limits.ts';
+import { AGE_OUT_MS, COMPUTE, MAX_HOPS, MAX_NODES, ORIGINATE, REFRESH_MS, STATES_PER_SECOND } from './limits.ts';
 import { EPHEMERAL, isNewer, isSigned, readState, signState, versionOf } from './link-state.ts';
 import type { Description, LinkState, Neighbour, SignedState } from './link-state.ts';
 import { CapabilityLists, encodeCapabilities } from './capabilities.ts';
-import { shortestPaths } from './paths.ts';
-import type { Path } from './paths.ts';
+import { pathsWithin } from './paths.ts';
+import type { Path, Reach } from './paths.ts';
 import type { Crypto, Signer } from './seal.ts';
 import { Throttle } from './throttle.ts';
 
@@ -46,7 +46,7 @@ export class Topology {
   readonly #originate = new Throttle(ORIGINATE);
   readonly #compute = new Throttle(COMPUTE);
   readonly #detours = new Map<string, ReadonlyMap<string, Path>>();
-  #paths: ReadonlyMap<string, Path> = new Map();
+  #reach: Reach = { paths: new Map(), tooFar: new Set() };
   #description: Description;
   #sequence = 0;
   #isLeaving = false;
@@ -103,9 +103,9 @@ export class Topology {
     if (own) this.#forgetOld(now);
     const hasNewPaths = this.#compute.take(now);
     if (!hasNewPaths) return { own, hasNewPaths, changes: [] };
-    const before = this.#paths;
+    const before = this.#reach.paths;
     this.#detours.clear();
-    this.#paths = shortestPaths(this.#parts.id, (id) => this.edges(id));
+    this.#reach = pathsWithin(this.#parts.id, (id) => this.edges(id), MAX_HOPS);
     return { own, hasNewPaths, changes: this.#changesSince(before) };
   }
 
@@ -113,8 +113,9 @@ export class Topology {
     const nickOf = (id: string): string => this.#states.get(id)?.state.nick ?? '';
     const reasonOf = (id: string): 'left' | 'lost' => (this.#states.get(id)?.state.isLeaving === true ? 'left' : 'lost');
     const changes: NodeChange[] = [];
-    for (const id of before.keys()) if (!this.#paths.has(id)) changes.push({ state: 'down', id, nick: nickOf(id), reason: reasonOf(id) });
-    for (const id of this.#paths.keys()) if (!before.has(id)) changes.push({ state: 'up', id, nick: nickOf(id) });
+    const { paths } = this.#reach;
+    for (const id of before.keys()) if (!paths.has(id)) changes.push({ state: 'down', id, nick: nickOf(id), reason: reasonOf(id) });
+    for (const id of paths.keys()) if (!before.has(id)) changes.push({ state: 'up', id, nick: nickOf(id) });
     return changes;
   }
 
@@ -152,28 +153,38 @@ export class Topology {
     return { ...signed, state: { ...state, capabilities: this.lists.get(hash) ?? [] } };
   }
 
-  /** Where a message for `id` goes next; undefined if no path is known. Never to a node in `avoid`. */
-  pathTo(id: string, avoid: readonly string[] = []): Path | undefined {
-    const path = this.#paths.get(id);
-    if (!path || !avoid.includes(path.hop)) return path;
+  /** Where a message for `id` goes next; undefined if no path of at most `maxLinks` is known. Never to a node in `avoid`. */
+  pathTo(id: string, avoid: readonly string[] = [], maxLinks = MAX_HOPS): Path | undefined {
+    const path = this.#reach.paths.get(id);
+    if (!path || (path.links <= maxLinks && !avoid.includes(path.hop))) return path;
     const avoided = avoid.filter((one) => one !== id).sort();
-    const key = avoided.join();
+    const usual = this.#detour(avoided, MAX_HOPS).get(id);
+    const detour = usual && usual.links > maxLinks ? this.#detour(avoided, maxLinks).get(id) : usual;
+    return detour && !avoid.includes(detour.hop) ? detour : undefined;
+  }
+
+  /** True if there are only paths to it that are longer than a message goes. */
+  isTooFar(id: string): boolean {
+    return this.#reach.tooFar.has(id);
+  }
+
+  #detour(avoided: readonly string[], maxLinks: number): ReadonlyMap<string, Path> {
+    const key = `${maxLinks} ${avoided.join()}`;
     let paths = this.#detours.get(key);
     if (!paths) {
       const without = new Set(avoided);
-      paths = shortestPaths(this.#parts.id, (from) => [...this.edges(from)].filter(([to]) => !without.has(to)));
+      ({ paths } = pathsWithin(this.#parts.id, (from) => [...this.edges(from)].filter(([to]) => !without.has(to)), maxLinks));
       if (this.#detours.size >= MAX_DETOURS) this.#detours.clear();
       this.#detours.set(key, paths);
     }
-    const detour = paths.get(id);
-    return detour && !avoid.includes(detour.hop) ? detour : undefined;
+    return paths;
   }
 
   /** The nearest node that offers this; of several the least busy one, or the same one for the same `key`. */
   nearest(capability: string, key: string | undefined): string | undefined {
     let best: { readonly id: string; readonly rank: readonly number[] } | undefined;
     for (const [id, { state }] of this.#states) {
-      const cost = this.#paths.get(id)?.cost;
+      const cost = this.#reach.paths.get(id)?.cost;
       if (cost === undefined || state.isLeaving || !state.capabilities.includes(capability)) continue;
       const rank = [cost, ...(key === undefined ? [state.load] : []), scoreOf(`${key ?? ''} ${id}`)];
       if (!best || isLess(rank, best.rank)) best = { id, rank };
@@ -188,7 +199,7 @@ export class Topology {
 
   /** The nodes to which there is a path. */
   get reachable(): ReadonlyMap<string, Path> {
-    return this.#paths;
+    return this.#reach.paths;
   }
 
   /** The versions of all known link states. */

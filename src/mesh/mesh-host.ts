@@ -203,6 +203,10 @@ export class MeshHost implements MeshPort {
     return this.#node?.path(id);
   }
 
+  isTooFar(id: string): boolean {
+    return this.#node?.isTooFar(id) === true;
+  }
+
   links(): ReadonlyMap<string, number> {
     return this.#node?.links() ?? new Map<string, number>();
   }

@@ -67,7 +67,7 @@ export interface MeshPort {
   readonly hasNeighbours: boolean;
   /**
    * Sends a message; resolves to its id once it may be acknowledged. Rejects with a RelayError: INVALID_PARAMS, LIMIT if too much waits,
-   * UNAVAILABLE if nothing can be stored, or no node offers the capability.
+   * UNAVAILABLE if nothing can be stored, no node offers the capability, or the node is too far.
    */
   submit(message: MeshMessage): Promise<string>;
   /** Gives up a message of this node; false if it does not wait here any more. What another node has taken over may still arrive. */
@@ -82,6 +82,8 @@ export interface MeshPort {
   nodes(): readonly LinkState[];
   /** The way to a node; undefined if there is none at present. */
   path(id: string): Path | undefined;
+  /** True if a node has links, but they are more than a message crosses; then there is no {@link path}. */
+  isTooFar(id: string): boolean;
   /** The neighbours with a link that is up, with the round trip in ms. */
   links(): ReadonlyMap<string, number>;
   /** Sets what this relay offers, each as one text such as `method:ham.spam.add` or `work:render`, and how busy it is (0 to 100). */

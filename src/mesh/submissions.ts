@@ -14,6 +14,7 @@ const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNA
   quota: 'LIMIT',
   storage: 'UNAVAILABLE',
   'no-candidate': 'UNAVAILABLE',
+  'too-far': 'UNAVAILABLE',
 };
 
 /** See the head of this file. */

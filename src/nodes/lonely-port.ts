@@ -36,6 +36,7 @@ export function lonelyPort({ node: id, nick }: { readonly node: string; readonly
     onNodes: () => () => undefined,
     nodes: () => [state],
     path: () => undefined,
+    isTooFar: () => false,
     links: () => new Map(),
     describe: (offer) => {
       state = { ...state, ...offer };

@@ -35,7 +35,7 @@ function tables({ table }: NodeMethodsParts): readonly Method[] {
     {
       name: 'relay.get_nodes',
       access: 'call',
-      help: 'Lists the nodes of the mesh, this relay included: [{node, nick, state, version, load, hop, cost, links, methods, work, addresses, neighbours}]. state is self, reachable, unreachable or left; load is 0 to 100; hop is the neighbour on the way to it, cost the ms and links the number of links on that way (-1 if there is none); methods is their number, work the types of work.',
+      help: 'Lists the nodes of the mesh, this relay included: [{node, nick, state, version, load, hop, cost, links, methods, work, addresses, neighbours}]. state is self, reachable, too-far (more than 16 hops away, where no message arrives), unreachable or left; load is 0 to 100; hop is the neighbour on the way to it, cost the ms and links the number of links on that way (-1 if there is none); methods is their number, work the types of work.',
       signatures: [['array'], ['array', 'struct']],
       invoke: (params) => {
         onlyMembers('relay.get_nodes', params, []);
@@ -65,7 +65,7 @@ function tables({ table }: NodeMethodsParts): readonly Method[] {
         onlyMembers('relay.get_network_methods', params, []);
         const methods = new Map<string, Struct[]>();
         for (const { id, nick, state, methods: names } of table.list()) {
-          if (state === 'left' || state === 'unreachable') continue;
+          if (state !== 'self' && state !== 'reachable') continue;
           for (const name of names) methods.set(name, [...(methods.get(name) ?? []), { node: id, nick }]);
         }
         return [...methods.keys()].sort().map((method) => ({ method, nodes: methods.get(method) ?? [] }));

@@ -1,14 +1,15 @@
 /** What is known of the nodes of the mesh, by id and by name: from the link states that they send each other. */
 import { RelayError, clean, suggest } from '../core/core.ts';
 import type { MeshPort } from '../mesh/mesh.ts';
+import { MAX_HOPS } from '../mesh-core/mesh-core.ts';
 
 /** A node of the mesh, as seen from this one. */
 export interface NodeInfo {
   readonly id: string;
   readonly nick: string;
   readonly addresses: readonly string[];
-  /** This node; a node to which there is a path; one to which there is none at present; one that said that it leaves. */
-  readonly state: 'self' | 'reachable' | 'unreachable' | 'left';
+  /** This node; a node with a path to it; one with longer paths only than messages go; one with none; one that said that it leaves. */
+  readonly state: 'self' | 'reachable' | 'too-far' | 'unreachable' | 'left';
   /** Version of its relay; '' if it does not say. */
   readonly version: string;
   /** Methods of plugins that it offers, sorted. */
@@ -45,9 +46,9 @@ const MAX_NAMED = 10;
 
 export class NodeTable {
   readonly self: string;
-  readonly #port: Pick<MeshPort, 'nodes' | 'path' | 'links'>;
+  readonly #port: Pick<MeshPort, 'nodes' | 'path' | 'isTooFar' | 'links'>;
 
-  constructor(port: Pick<MeshPort, 'id' | 'nodes' | 'path' | 'links'>) {
+  constructor(port: Pick<MeshPort, 'id' | 'nodes' | 'path' | 'isTooFar' | 'links'>) {
     this.self = port.id;
     this.#port = port;
   }
@@ -122,6 +123,16 @@ export class NodeTable {
     return this.#state(id)?.isLeaving === true;
   }
 
+  isTooFar(id: string): boolean {
+    return this.#port.isTooFar(id);
+  }
+
+  /** Why there is no path to a node, for an error. */
+  whyNoPath(id: string): string {
+    if (this.isTooFar(id)) return `it is more than ${MAX_HOPS} hops away, the limit; link it to a nearer node`;
+    return 'there is no path to it; is its relay running?';
+  }
+
   #state(id: string): ReturnType<MeshPort['nodes']>[number] | undefined {
     return this.#port.nodes().find((state) => state.id === id);
   }
@@ -129,7 +140,8 @@ export class NodeTable {
   #stateOf(id: string, isLeaving: boolean): NodeInfo['state'] {
     if (id === this.self) return 'self';
     if (isLeaving) return 'left';
-    return this.#port.path(id) ? 'reachable' : 'unreachable';
+    if (this.#port.path(id)) return 'reachable';
+    return this.#port.isTooFar(id) ? 'too-far' : 'unreachable';
   }
 }
 

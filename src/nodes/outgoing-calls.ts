@@ -151,10 +151,15 @@ export class OutgoingCalls {
     return this.#parts.table.describe(node);
   }
 
-  /** Throws a RelayError LIMIT if too many calls are open, and the reason of a signal that is aborted already. */
+  /** Throws a RelayError LIMIT if too many calls are open, UNAVAILABLE if the node is too far, and the reason of an aborted signal. */
   #begin(call: OutgoingCall, isStream: boolean): Open {
     const { node, signal } = call;
     signal?.throwIfAborted();
+    const { table } = this.#parts;
+    if (table.isTooFar(node)) {
+      const text = `${call.method} of ${this.#name(call)} cannot be called: ${table.whyNoPath(node)}`;
+      throw new RelayError('UNAVAILABLE', text, { isForCaller: true });
+    }
     const toNode = this.#perNode.get(node) ?? 0;
     if (this.#open.size >= MAX_OPEN || toNode >= MAX_OPEN_PER_NODE) {
       const [count, who] = toNode >= MAX_OPEN_PER_NODE ? [toNode, `${this.#name(call)} has`] : [this.#open.size, 'other nodes have'];
@@ -271,7 +276,7 @@ export class OutgoingCalls {
     else if (port.path(open.node)) open.cutOffAt = undefined;
     else {
       open.cutOffAt ??= now;
-      if (now - open.cutOffAt >= GONE_MS) this.#fail(open, this.#gone(open, 'there is no path to it; is its relay running?'));
+      if (now - open.cutOffAt >= GONE_MS) this.#fail(open, this.#gone(open, table.whyNoPath(open.node)));
     }
   }
 

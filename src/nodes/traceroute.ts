@@ -1,6 +1,7 @@
 /** Follows the way to a node hop by hop: each one answers where it would send a message for the node next. */
 import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
+import { MAX_HOPS } from '../mesh-core/mesh-core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import type { MeshCalls } from './mesh-calls.ts';
@@ -31,8 +32,6 @@ export interface TracerouteParts {
   readonly clock: Pick<Clock, 'now'>;
 }
 
-// A message crosses at most as many relays.
-const MAX_HOPS = 16;
 // A hop that takes longer is as good as unreachable.
 const HOP_TIMEOUT_MS = 10_000;
 
@@ -71,8 +70,7 @@ export class Traceroute {
   async step(target: string, at: string | undefined, signal?: AbortSignal): Promise<Step> {
     const { table, calls, clock } = this.#parts;
     const node = at ?? this.#firstHop(target);
-    if (node === undefined)
-      return { hop: this.#unreached(target, 'this node knows no path to it; is its relay running?'), next: undefined };
+    if (node === undefined) return { hop: this.#unreached(target, table.whyNoPath(target)), next: undefined };
     const startedAt = clock.now();
     let answer: Value;
     try {

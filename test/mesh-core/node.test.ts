@@ -148,6 +148,75 @@ test('a message to a dead node expires in time, and its sender gets one report',
   t.deepEqual([mesh.delivered, mesh.outcomes.length], [[], 1]);
 });
 
+/** A line of 18 nodes: node 16 is as far from node 0 as a message gets. */
+const longLine = Array.from({ length: 17 }, (_, index) => [index, index + 1] as const);
+
+test('a message reaches a node that is 16 hops away; one that is farther is refused, and the sender learns why', (t) => {
+  const mesh = new Mesh(18, longLine);
+  const node = (index: number) => mesh.world.places[index]!.node!;
+  mesh.send(0, 16);
+  mesh.send(0, 17);
+  mesh.send(0, 17, { isDurable: false });
+  mesh.send(17, 1);
+  mesh.run(2000);
+  t.deepEqual(mesh.delivered.sort(), ['1 m4', '16 m1']);
+  t.deepEqual(mesh.outcomes.sort(), ['0 delivered 16', '17 delivered 1']);
+  for (const [, { reason, text }] of mesh.all('refused')) {
+    t.is(reason, 'too-far');
+    t.is(text, `node ${mesh.id(17)} is more than 16 hops away, the limit; link it to a nearer node`);
+  }
+  t.is(mesh.all('refused').length, 2);
+  t.like(node(0).path(mesh.id(16)), { hop: mesh.id(1), links: 16 });
+  t.is(node(0).path(mesh.id(17)), undefined, 'routing does not promise what cannot arrive');
+  t.deepEqual([0, 1].map((index) => node(index).isTooFar(mesh.id(17))), [true, false]); // prettier-ignore
+  t.false(mesh.all('node').some(([index, { change }]) => index === 0 && change.id === mesh.id(17)));
+  for (const { node: one } of mesh.world.places) t.deepEqual([one!.status().durable, one!.status().volatile], [0, 0]);
+  // Receipts and reports have the same way back; nothing is tried again and again.
+  const { messages } = mesh.world;
+  mesh.run(60_000);
+  t.is(mesh.world.messages, messages);
+});
+
+test('a broadcast ends 16 hops from its sender', (t) => {
+  const mesh = new Mesh(18, longLine);
+  mesh.send(0, 'all');
+  mesh.run(60_000);
+  t.deepEqual(mesh.delivered.sort(), Array.from({ length: 16 }, (_, index) => `${index + 1} m1`).sort());
+  for (const { node } of mesh.world.places) t.is(node!.status().durable, 0);
+});
+
+test('capabilities beyond 16 hops count as not offered', (t) => {
+  const mesh = new Mesh(18, longLine, { capabilities: (index) => (index === 17 ? ['work:render'] : []) });
+  for (const from of [0, 1]) mesh.send(from, 'all', { target: { type: 'any', capability: 'work:render' } });
+  mesh.run(2000);
+  t.deepEqual(mesh.delivered, ['17 m2']);
+  t.like(mesh.all('refused')[0]![1], { reason: 'no-candidate' });
+});
+
+test('a message that waits while its node is more than 16 hops away arrives over a shorter way, or expires with the reason', (t) => {
+  // A ring of 20: without the link between 0 and 19, node 19 is 19 hops away.
+  const mesh = new Mesh(
+    20,
+    Array.from({ length: 20 }, (_, index) => [index, (index + 1) % 20] as const),
+  );
+  const cut = (change: 'cut' | 'restore'): void => {
+    mesh.world[change](0, 19);
+    mesh.world[change](19, 0);
+  };
+  cut('cut');
+  mesh.run(1);
+  for (const ttlMs of [undefined, 20_000]) mesh.send(0, 19, { ttlMs });
+  mesh.run(30_000);
+  t.deepEqual([mesh.delivered, mesh.outcomes], [[], ['0 expired 19']]);
+  t.is(mesh.all('outcome')[0]![1].reason, `it did not reach ${mesh.id(19)} in time: that is more than 16 hops away, the limit`);
+  const [waiting] = mesh.list(0, { limit: 10 });
+  t.like(waiting!.entries[0], { state: 'waiting', target: mesh.id(19) });
+  t.is(waiting!.entries.length, 1);
+  cut('restore');
+  mesh.run(90_000);
+  t.deepEqual([mesh.delivered, mesh.outcomes], [['19 m1'], ['0 expired 19', '0 delivered 19']]);
+});
+
 test('a message takes another path when a link falls silent', (t) => {
   const mesh = new Mesh(4, [[0, 1], [1, 3], [0, 2], [2, 3]]); // prettier-ignore
   const hop = mesh.world.places[0]!.node!.path(mesh.id(3))!.hop === mesh.id(1) ? 1 : 2;

@@ -12,6 +12,8 @@ import { decodeHead, encodeHead } from '../../src/mesh-core/message.ts';
 import type { Head } from '../../src/mesh-core/message.ts';
 import { idBytes, idText } from '../../src/mesh-core/node-id.ts';
 import { NumberSet } from '../../src/mesh-core/number-set.ts';
+import { pathsWithin } from '../../src/mesh-core/paths.ts';
+import type { Edges } from '../../src/mesh-core/paths.ts';
 import { SendQueue } from '../../src/mesh-core/send-queue.ts';
 import { Verifier, sealGroup } from '../../src/mesh-core/seal.ts';
 import { Throttle } from '../../src/mesh-core/throttle.ts';
@@ -265,6 +267,32 @@ test('paths are the cheapest over links that both ends list', (t) => {
   t.like(topology.pathTo(ids[3]!, [ids[1]!]), { hop: ids[4]!, cost: 10 });
   t.like(topology.pathTo(ids[3]!, [ids[2]!]), { hop: ids[1]! }, 'only the first step is compared with what is to be avoided');
   t.is(topology.pathTo(ids[3]!, [ids[1]!, ids[4]!]), undefined);
+});
+
+test('of paths with too many links a dearer one with fewer is taken; without one, the node is too far', (t) => {
+  const edges = (links: readonly (readonly [number, number, number])[]): Edges => {
+    const all = both(...links);
+    return (id) => all.flatMap(([from, to, cost]) => (String(from) === id ? [[String(to), cost] as const] : []));
+  };
+  const line = Array.from({ length: 6 }, (_, index) => [index, index + 1, 1] as const);
+  const { paths, tooFar } = pathsWithin('0', edges([...line, [0, 3, 50]]), 4);
+  t.deepEqual([...paths].sort(), [
+    ['1', { hop: '1', cost: 1, links: 1 }],
+    ['2', { hop: '1', cost: 2, links: 2 }],
+    ['3', { hop: '1', cost: 3, links: 3 }],
+    ['4', { hop: '1', cost: 4, links: 4 }],
+    ['5', { hop: '3', cost: 52, links: 3 }],
+    ['6', { hop: '3', cost: 53, links: 4 }],
+  ]);
+  t.is(tooFar.size, 0);
+  t.deepEqual([...pathsWithin('0', edges(line), 4).tooFar], ['5', '6']);
+});
+
+test('a path with few hops left is one with few links', (t) => {
+  const { topology, ids } = topologyOf(both([0, 1, 1], [1, 2, 1], [2, 3, 1], [0, 4, 50], [4, 3, 50], [0, 3, 500]));
+  const hop = (maxLinks: number): string | undefined => topology.pathTo(ids[3]!, [], maxLinks)?.hop;
+  t.deepEqual([3, 2, 1, 0].map(hop), [ids[1], ids[4], ids[3], undefined]); // prettier-ignore
+  t.is(topology.pathTo(ids[3]!, [ids[4]!], 2)?.hop, ids[3]!);
 });
 
 test('a capability leads to the nearest node that offers it, then to the least busy one, and with a key always to the same', (t) => {

@@ -72,7 +72,28 @@ test('a traceroute says where the way to a node ends', async (t) => {
   t.deepEqual(early.map(({ nick, reached }) => [nick, reached]), [['n1', true], ['n2', false]]); // prettier-ignore
   t.regex(early.at(-1)!.reason as string, /no path to it/);
   await mesh.run(10_000);
-  t.like((await hops())[0], { nick: 'n3', reached: false, ms: -1, reason: 'this node knows no path to it; is its relay running?' });
+  t.like((await hops())[0], { nick: 'n3', reached: false, ms: -1, reason: 'there is no path to it; is its relay running?' });
+});
+
+test('a node is called over 16 hops; of one that is farther, calls, pings and traceroutes say so at once', async (t) => {
+  const mesh = new MemoryMesh(
+    18,
+    Array.from({ length: 17 }, (_, index) => [index, index + 1] as const),
+  );
+  const call = (method: string, node: string): Promise<Value> => mesh.until(mesh.nodes[0]!.dispatcher.callFromProgram(method, [node]));
+  t.like(await call('relay.ping', 'n16'), { node: mesh.nodes[16]!.id, nick: 'n16' });
+  const hops = (await call('relay.traceroute', 'n16')) as readonly Dict[];
+  t.deepEqual(hops.map(({ nick, reason }) => [nick, reason]), Array.from({ length: 16 }, (_, index) => [`n${index + 1}`, ''])); // prettier-ignore
+  const startedAt = mesh.world.now;
+  const why = 'it is more than 16 hops away, the limit; link it to a nearer node';
+  const message = `relay.ping of node n17 (${mesh.nodes[17]!.id}) cannot be called: ${why}`;
+  await t.throwsAsync(call('relay.ping', 'n17'), { code: 'UNAVAILABLE', message });
+  t.like(await call('relay.traceroute', 'n17'), [{ nick: 'n17', reached: false, ms: -1, reason: why }]);
+  t.true(mesh.world.now - startedAt < 100, 'nobody waits for what cannot arrive');
+  const { table } = mesh.nodes[0]!.nodes;
+  t.deepEqual(table.list().flatMap(({ nick, state }) => (state === 'reachable' || state === 'self' ? [] : [[nick, state]])), [['n17', 'too-far']]); // prettier-ignore
+  t.is(table.routes().length, 16);
+  t.like(await mesh.until(mesh.nodes[1]!.dispatcher.callFromProgram('relay.ping', ['n17'])), { nick: 'n17' });
 });
 
 test('one hop at a time gives the same hops as the whole traceroute, and as its stream', async (t) => {

@@ -167,6 +167,10 @@ class WorldPort implements MeshPort {
     return this.#machine?.path(id);
   }
 
+  isTooFar(id: string): boolean {
+    return this.#machine?.isTooFar(id) === true;
+  }
+
   links(): ReturnType<MeshPort['links']> {
     return this.#machine?.links() ?? new Map();
   }

@@ -160,7 +160,9 @@ test('a killed child is noticed in each state, and the recording goes on with th
   // Both at once, while its plugin is down.
   const [idle, waiting] = [relay.callDirectly('recording.get', 'ham.spam'), relay.callDirectly('recording.start', 'ham.spam')];
   t.like(await idle, { state: 'idle' });
-  t.like(await waiting, { state: 'backoff' });
+  // The answer comes once it is stored that the recording goes on, and tells what is true by then.
+  await relay.seen.event('recording.state', { recording: 'ham.spam:record', state: 'backoff', reason: /does not run/ });
+  t.like(await waiting, { name: 'ham.spam:record', restarts: 0 });
   await ready(2);
   let page = await subscribe(relay);
   t.deepEqual(textsOf(page), ['first']);

@@ -102,6 +102,10 @@ export class FakePort implements MeshPort {
     return this.mesh.ports.map(({ id, nick, hostIds, capabilities }) => ({ ...common, id, nick, hostIds, capabilities }));
   }
 
+  isTooFar(): boolean {
+    return false;
+  }
+
   path(): undefined {
     return undefined;
   }
