@@ -150,6 +150,11 @@ export class MeshHost implements MeshPort {
     return !this.#node || this.#isStopped ? Promise.reject(notRunning()) : this.#submissions.add(message, this.#hostId);
   }
 
+  send(message: MeshMessage, refused: (error: RelayError) => void): void {
+    if (!this.#node || this.#isStopped) refused(notRunning());
+    else this.#submissions.send(message, this.#hostId, refused);
+  }
+
   async drop(id: string, reason: string): Promise<boolean> {
     return (await this.outbox({ type: 'drop', id, reason })).type === 'done';
   }

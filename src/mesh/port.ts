@@ -1,5 +1,5 @@
 /** What the rest of the relay sends and receives over the mesh: bytes of a kind, for a node or for all. */
-import type { MaybePromise } from '../core/core.ts';
+import type { MaybePromise, RelayError } from '../core/core.ts';
 import type {
   DeliveryStatus,
   Head,
@@ -70,6 +70,8 @@ export interface MeshPort {
    * UNAVAILABLE if nothing can be stored, no node offers the capability, or the node is too far.
    */
   submit(message: MeshMessage): Promise<string>;
+  /** Sends a message like {@link submit}, without a promise, for a sender that does not wait for it. Calls `refused` if that rejected. */
+  send(message: MeshMessage, refused: (error: RelayError) => void): void;
   /** Gives up a message of this node; false if it does not wait here any more. What another node has taken over may still arrive. */
   drop(id: string, reason: string): Promise<boolean>;
   /** Sets the receiver of a kind of message, before the start. What has none is rejected. */

@@ -1,11 +1,12 @@
 /** The messages that this relay submits to its node: gathered for one turn of the event loop, and answered by effects of the machine. */
 import { RelayError } from '../core/core.ts';
-import type { NodeEvent, RefusalReason } from '../mesh-core/mesh-core.ts';
+import type { NodeEvent, RefusalReason, Submission } from '../mesh-core/mesh-core.ts';
 import type { MeshMessage } from './port.ts';
 
-interface Waiting {
-  readonly resolve: (id: string) => void;
-  readonly reject: (error: RelayError) => void;
+/** Who learns what becomes of a submission. */
+interface Sender {
+  readonly accepted: (id: string) => void;
+  readonly refused: (error: RelayError) => void;
 }
 
 const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNAVAILABLE'>> = {
@@ -19,7 +20,7 @@ const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNA
 
 /** See the head of this file. */
 export class Submissions {
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, Sender>();
   #gathered: NodeEvent[] = [];
   #lastToken = 0;
 
@@ -31,18 +32,38 @@ export class Submissions {
   ) {}
 
   /** Submits a message of the server `hostId`, unless it names another one; resolves to its id. Rejects with a RelayError. */
-  add({ target, contentType, payload, isDurable, ...message }: MeshMessage, ownHostId: string): Promise<string> {
-    const token = String(++this.#lastToken);
-    const { isOrdered = false, ttlMs, hostId = ownHostId, generation = 0, ref } = message;
-    const submission = { token, target, payload, isDurable, isOrdered, ttlMs, hostId, generation, ref, contentType };
+  add(message: MeshMessage, hostId: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.#waiting.set(token, { resolve, reject });
-      if (this.#gathered.length === 0)
-        setImmediate(() => {
-          this.flush();
-        });
-      this.#gathered.push({ type: 'submit', submission, wallMs: this.date() });
+      this.#add(message, hostId, { accepted: resolve, refused: reject });
     });
+  }
+
+  /** Like {@link add}, for a sender that only wants to know if it is refused. */
+  send(message: MeshMessage, hostId: string, refused: (error: RelayError) => void): void {
+    this.#add(message, hostId, { accepted: ignore, refused });
+  }
+
+  #add(message: MeshMessage, hostId: string, sender: Sender): void {
+    const token = String(++this.#lastToken);
+    this.#waiting.set(token, sender);
+    // Written without spreads, which are slow: this runs for every message.
+    const submission: Submission = {
+      token,
+      target: message.target,
+      payload: message.payload,
+      isDurable: message.isDurable,
+      isOrdered: message.isOrdered ?? false,
+      ttlMs: message.ttlMs,
+      hostId: message.hostId ?? hostId,
+      generation: message.generation ?? 0,
+      ref: message.ref,
+      contentType: message.contentType,
+    };
+    if (this.#gathered.length === 0)
+      setImmediate(() => {
+        this.flush();
+      });
+    this.#gathered.push({ type: 'submit', submission, wallMs: this.date() });
   }
 
   /** Passes on what was gathered so far. */
@@ -51,19 +72,23 @@ export class Submissions {
   }
 
   accepted(token: string, id: string): void {
-    this.#waiting.get(token)?.resolve(id);
+    this.#waiting.get(token)?.accepted(id);
     this.#waiting.delete(token);
   }
 
   refused(token: string, reason: RefusalReason, text: string): void {
-    this.#waiting.get(token)?.reject(new RelayError(REFUSALS[reason], text));
+    this.#waiting.get(token)?.refused(new RelayError(REFUSALS[reason], text));
     this.#waiting.delete(token);
   }
 
-  /** Rejects what still waits. */
+  /** Refuses what still waits. */
   end(): void {
-    for (const { reject } of this.#waiting.values())
-      reject(new RelayError('UNAVAILABLE', 'the relay stopped before the message was stored'));
+    for (const { refused } of this.#waiting.values())
+      refused(new RelayError('UNAVAILABLE', 'the relay stopped before the message was stored'));
     this.#waiting.clear();
   }
+}
+
+function ignore(): void {
+  // A message in memory is not acknowledged.
 }

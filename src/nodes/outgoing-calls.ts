@@ -9,7 +9,7 @@ import type { ReceivedAnswer } from './call-messages.ts';
 import type { NodeTable } from './node-table.ts';
 
 export interface OutgoingParts {
-  readonly port: Pick<MeshPort, 'submit' | 'path'>;
+  readonly port: Pick<MeshPort, 'submit' | 'send' | 'path'>;
   readonly table: NodeTable;
   readonly clock: Clock;
   readonly log: Log;
@@ -251,7 +251,7 @@ export class OutgoingCalls {
 
   #sendAbout({ node, ref, method }: Open, contentType: string, payload: Buffer): void {
     const { log, port } = this.#parts;
-    port.submit({ target: { type: 'node', id: node }, contentType, payload, isDurable: false, ref }).catch((error: unknown) => {
+    port.send({ target: { type: 'node', id: node }, contentType, payload, isDurable: false, ref }, (error) => {
       log.debug(`the ${contentType} of a call of ${method} at ${this.#name({ node })} was not sent: ${reasonOf(error)}`);
     });
   }

@@ -1,8 +1,8 @@
 /** Dicts over the mesh: submits those that leave this relay, reads those that arrive, and finds out what became of the ones it sent. */
-import { RelayError } from '../core/core.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import { NodeIndex } from '../mesh/mesh.ts';
-import type { MeshArrival, MeshOutcome, MeshPort } from '../mesh/mesh.ts';
+import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort } from '../mesh/mesh.ts';
 import { MAX_PAYLOAD_BYTES } from '../mesh-core/mesh-core.ts';
 import type { Target } from '../mesh-core/mesh-core.ts';
 import type { Identity, Message } from '../message/message.ts';
@@ -81,32 +81,45 @@ export class MeshDicts implements Names {
    * those that cannot are reported otherwise.
    */
   async submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
-    const { port, self, clock, log, onOutcome } = this.#parts;
-    const common = {
-      ...{ contentType: DICT, payload: encodeDict(message, self().hostId, clock.now()), hostId: message.hostId },
-      ...{ isDurable: sending.isDurable, isOrdered: sending.isOrdered, ttlMs: sending.ttlMs, generation: message.generation },
-      ref: refOf(message.id, satellite),
-    };
-    const submitted = (target: Target): void => {
-      if (log.isDebugEnabled()) log.debug(`submitted ${describeMessage(message)} to ${describeTarget(target)}`);
-    };
+    const { port, self, clock, onOutcome } = this.#parts;
+    const payload = encodeDict(message, self().hostId, clock.now());
     const [first] = targets;
     if (first !== undefined && targets.length === 1) {
-      await port.submit({ target: first, ...common });
-      submitted(first);
+      await port.submit(outgoing(message, payload, first, sending, satellite));
+      this.#submitted(message, first);
       return;
     }
-    const results = await Promise.allSettled(targets.map((target) => port.submit({ target, ...common })));
+    const results = await Promise.allSettled(targets.map((target) => port.submit(outgoing(message, payload, target, sending, satellite))));
     const failed = results.flatMap((result, index) =>
       result.status === 'rejected' ? [[targets[index], result.reason as unknown] as const] : [],
     );
     if (failed.length === targets.length) throw failed[0]?.[1];
-    for (const [index, { status }] of results.entries()) if (status === 'fulfilled' && targets[index]) submitted(targets[index]);
+    for (const [index, { status }] of results.entries()) if (status === 'fulfilled') this.#submitted(message, targets[index]);
     for (const [target, error] of failed) {
       if (!RelayError.is(error)) throw error;
       const node = target?.type === 'node' ? target.id : undefined;
       if (satellite !== undefined) onOutcome({ id: message.id, satellite, status: 'dropped', reason: error.message, node });
     }
+  }
+
+  /** Sends a message like {@link submit}, for a sender that does not wait for it: a refusal is only logged. */
+  send(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): void {
+    const { port, self, clock, log } = this.#parts;
+    const refused = (error: unknown): void => {
+      log.debug(`${describeMessage(message)} is not sent to other nodes: ${reasonOf(error)}`);
+    };
+    const [first] = targets;
+    if (first === undefined || targets.length > 1) {
+      this.submit(message, targets, sending, satellite).catch(refused);
+      return;
+    }
+    port.send(outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite), refused);
+    this.#submitted(message, first);
+  }
+
+  #submitted(message: Message, target: Target | undefined): void {
+    const { log } = this.#parts;
+    if (target && log.isDebugEnabled()) log.debug(`submitted ${describeMessage(message)} to ${describeTarget(target)}`);
   }
 
   /** The message of an arrival. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
@@ -125,6 +138,21 @@ export class MeshDicts implements Names {
 }
 
 const NO_TARGETS: readonly Target[] = [];
+
+/** A message on its way to a target. Written without spreads, which are slow: this runs for every message. */
+function outgoing(message: Message, payload: Buffer, target: Target, sending: Sending, satellite: string | undefined): MeshMessage {
+  return {
+    target,
+    contentType: DICT,
+    payload,
+    isDurable: sending.isDurable,
+    isOrdered: sending.isOrdered,
+    ttlMs: sending.ttlMs,
+    hostId: message.hostId,
+    generation: message.generation,
+    ref: refOf(message.id, satellite),
+  };
+}
 
 /** What an outcome is recognized by: nothing if no satellite of this relay sent the message. */
 function refOf(id: string, satellite: string | undefined): string {

@@ -2,7 +2,7 @@
  * Routes every dict: `accept` takes those of callers, `send` those of local satellites, `#arrived` those of other nodes of the mesh, and
  * all of them end in `#deliver`.
  */
-import { Accepted, Fault, RelayError, andThen, isPromise, reasonOf, resultOf } from '../core/core.ts';
+import { Accepted, Fault, RelayError, andThen, isPromise, resultOf } from '../core/core.ts';
 import type { Clock, ErrorCode, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Mesh, MeshArrival, MeshPort } from '../mesh/mesh.ts';
@@ -57,11 +57,13 @@ export interface LocalSender {
   readonly generation: number;
 }
 
-/** A message for the hooks, and the entry that is removed if they refuse it. */
-interface Hookable {
+/** A message that is checked, on its way to its recipients. */
+interface Checked {
   readonly message: Message;
+  /** Removed if the message is refused. */
   readonly entry: DuplicateEntry;
   readonly from: Submitter;
+  readonly sender: Sender;
   readonly sending: Sending;
 }
 
@@ -161,15 +163,7 @@ export class Router {
     const lastHop = message.via.at(-1);
     if (lastHop !== undefined) mesh.noteHop(lastHop);
     else if (dict.co2 !== undefined && sender === undefined) this.#dependencies.rejections.unlistedRelay(dict.co2, caller, satellites);
-    return this.#throughHooks({ message, entry, from: submitterOf(message, sender), sending }, (outcome) =>
-      andThen(this.#storeAndDeliver(outcome, { remote: sender?.id }, sending), (id) => this.#accepted(id, message)),
-    );
-  }
-
-  #accepted(id: string, message: Message): string {
-    this.#count.accepted++;
-    if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
-    return id;
+    return this.#throughHooks({ message, entry, from: submitterOf(message, sender), sender: { remote: sender?.id }, sending });
   }
 
   /**
@@ -216,24 +210,15 @@ export class Router {
     return sendingOf(sender === undefined && caller.isPeer ? { durable } : { durable, ...wanted }, this.#meshDicts);
   }
 
-  #send({ plugin, satellite, generation }: LocalSender, options: Wanted, write: () => Written): Promise<string> {
-    return Promise.resolve().then(() => {
-      if (generation > MAX_GENERATION) throw this.#dependencies.rejections.loop(satellite);
-      const sending = sendingOf(options, this.#meshDicts);
-      const written = write();
-      this.#requireSize(written.source);
-      const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint, sending.destination, generation);
-      const entry = this.#duplicates.noteSent(message);
-      const from = { kind: 'satellite', name: satellite } as const;
-      const accepted = this.#throughHooks({ message, entry, from, sending }, (outcome) =>
-        andThen(this.#storeAndDeliver(outcome, { local: plugin, satellite }, sending), (id) => {
-          this.#count.sent++;
-          if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
-          return id;
-        }),
-      );
-      return andThen(accepted, resultOf<string>);
-    });
+  async #send({ plugin, satellite, generation }: LocalSender, options: Wanted, write: () => Written): Promise<string> {
+    if (generation > MAX_GENERATION) throw this.#dependencies.rejections.loop(satellite);
+    const sending = sendingOf(options, this.#meshDicts);
+    const written = write();
+    this.#requireSize(written.source);
+    const message = messageFromSatellite(written, this.#dependencies.self(), this.#mint, sending.destination, generation);
+    const entry = this.#duplicates.noteSent(message);
+    const from = { kind: 'satellite', name: satellite } as const;
+    return andThen(this.#throughHooks({ message, entry, from, sender: { local: plugin, satellite }, sending }), resultOf<string>);
   }
 
   /**
@@ -261,48 +246,28 @@ export class Router {
     if (!entry) return andThen(resultOf(this.#duplicate(message.id, describeMessage(message))), () => DONE);
     const sending: Sending = { destination: message.destination, targets: [], isDurable: head.isDurable };
     const from = { kind: 'peer', name: message.via.at(-1) ?? message.hostId } as const;
-    const failed = (error: unknown): ProcessingOutcome => {
-      if (RelayError.is(error) && PASSING.has(error.code)) throw error;
-      return refusalOf(error, () => undefined);
-    };
     try {
-      const taken = this.#throughHooks({ message, entry, from, sending }, (outcome) =>
-        andThen(this.#storeAndDeliver(outcome, {}, sending), (id) => this.#accepted(id, message)),
-      );
-      const result = andThen(taken, resultOf<string>);
-      return isPromise(result) ? result.then(() => DONE, failed) : DONE;
+      const id = andThen(this.#throughHooks({ message, entry, from, sender: NOBODY, sending }), resultOf<string>);
+      return isPromise(id) ? id.then(() => DONE, failureOf) : DONE;
     } catch (error) {
-      return failed(error);
+      return failureOf(error);
     }
   }
 
-  /** Runs the hooks, then `proceed`. A dict that the hooks refuse is forgotten, so that its sender may submit it again. */
-  #throughHooks(
-    { message, entry, from, sending }: Hookable,
-    proceed: (outcome: Outcome) => MaybePromise<string>,
-  ): MaybePromise<string | Accepted<string>> {
+  /** Runs the hooks, then stores and delivers the message. One that is refused is forgotten, so that its sender may submit it again. */
+  #throughHooks(checked: Checked): MaybePromise<string | Accepted<string>> {
     const { hooks } = this.#dependencies.relayPlugins;
-    const forget = (error: unknown): never => {
-      this.#duplicates.forget(entry);
-      throw error;
-    };
-    const store = (outcome: Outcome): string | Accepted<string> => {
-      try {
-        const id = proceed(outcome);
-        return isPromise(id) ? new Accepted(id.catch(forget)) : id;
-      } catch (error) {
-        return forget(error);
-      }
-    };
-    if (hooks === undefined) return store({ here: message, onward: message });
+    const { message, entry, from, sending } = checked;
+    if (hooks === undefined) return this.#take({ here: message, onward: message }, checked);
     const refuse = (error: unknown): never => {
       this.#count.refusedByHooks++;
-      return forget(error);
+      this.#duplicates.forget(entry);
+      throw error;
     };
     // What the store refuses is not refused by a hook.
     const passed = (outcome: Outcome): (() => string | Accepted<string>) => {
       try {
-        const id = store(outcome);
+        const id = this.#take(outcome, checked);
         return () => id;
       } catch (error) {
         return () => {
@@ -319,40 +284,77 @@ export class Router {
     return isPromise(result) ? result.catch(refuse).then((id) => id()) : result();
   }
 
-  /** Stores a message if a durable satellite receives it, then delivers it. Returns its id. Throws a RelayError if it may not be stored. */
-  #storeAndDeliver(outcome: Outcome, sender: Sender, sending: Sending): MaybePromise<string> {
-    const { here } = outcome;
-    const stored = sending.isDurable && route(here).local ? this.#dependencies.pluginHost.keep(here, sender.local) : undefined;
-    const id = stored ? stored.then(() => this.#deliver(outcome, sender, sending, true)) : this.#deliver(outcome, sender, sending, false);
-    if (!isPromise(id)) return id;
+  /** Stores and delivers a message as the hooks leave it. Throws, or the answer rejects with, a RelayError if it may not be stored. */
+  #take(outcome: Outcome, checked: Checked): string | Accepted<string> {
+    const { entry, sender, sending } = checked;
+    const forget = (error: unknown): never => {
+      this.#duplicates.forget(entry);
+      throw error;
+    };
+    let stored: Promise<unknown> | undefined;
+    try {
+      stored = this.#storeAndDeliver(outcome, sender, sending);
+    } catch (error) {
+      return forget(error);
+    }
+    if (!stored) return this.#taken(checked);
     const end = (): void => {
       if (this.#storing === id) this.#storing = undefined;
     };
+    const id: Promise<string> = stored.then(
+      () => {
+        end();
+        return this.#taken(checked);
+      },
+      (error: unknown) => {
+        end();
+        return forget(error);
+      },
+    );
     this.#storing = id;
-    id.then(end, end);
-    return id;
+    return new Accepted(id);
+  }
+
+  /** Counts a message that has been taken, and returns its id. */
+  #taken({ message, sender }: Checked): string {
+    const isSent = sender.local !== undefined;
+    if (isSent) this.#count.sent++;
+    else this.#count.accepted++;
+    if (this.#log.isDebugEnabled()) {
+      const description = describeMessage(message);
+      this.#log.debug(
+        isSent ? `sent ${description} by ${sender.satellite ?? sender.local}` : `accepted ${description} (${message.verdict})`,
+      );
+    }
+    return message.id;
+  }
+
+  /** Stores a message if a durable satellite receives it, then delivers it. Throws a RelayError if it may not be stored. */
+  #storeAndDeliver(outcome: Outcome, sender: Sender, sending: Sending): Promise<unknown> | undefined {
+    const { here } = outcome;
+    const kept = sending.isDurable && route(here).local ? this.#dependencies.pluginHost.keep(here, sender.local) : undefined;
+    return kept ? kept.then(() => this.#deliver(outcome, sender, sending, true)) : this.#deliver(outcome, sender, sending, false);
   }
 
   /**
    * Passes a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers, the mesh. Returns
-   * its id, or a promise of it if it has to be stored for other nodes.
+   * a promise if the sender has to wait until it is stored for other nodes.
    */
-  #deliver({ here, onward }: Outcome, sender: Sender, sending: Sending, isStored: boolean): MaybePromise<string> {
+  #deliver({ here, onward }: Outcome, sender: Sender, sending: Sending, isStored: boolean): Promise<unknown> | undefined {
     const { pluginHost, satellites, mesh, events } = this.#dependencies;
+    const meshDicts = this.#meshDicts;
     const { local, remote, peers } = route(here);
-    const targets = onward && this.#meshDicts ? this.#meshDicts.targetsOf(onward, sending) : [];
-    if (onward && targets.length > 0) this.#meshDicts?.requireSize(onward);
+    const targets = onward && meshDicts ? meshDicts.targetsOf(onward, sending) : [];
+    if (onward && targets.length > 0) meshDicts?.requireSize(onward);
     const recipients = local ? pluginHost.deliver(here, sender.local, isStored) : 0;
     if (remote && satellites.deliver(here, sender.remote) > 0) this.#duplicates.notified(here);
     if (peers && onward) mesh.forward(onward);
     if (events.isWatched('message.routed')) events.emit({ type: 'message.routed', message: here, sender: sender.local, recipients });
-    if (!onward || targets.length === 0) return here.id;
-    const submitted = this.#meshDicts?.submit(onward, targets, sending, sender.satellite);
-    if (sending.isDurable || sending.destination === 'away') return submitted?.then(() => here.id) ?? here.id;
-    submitted?.catch((error: unknown) => {
-      this.#log.debug(`${describeMessage(onward)} is not sent to other nodes: ${reasonOf(error)}`);
-    });
-    return here.id;
+    if (!onward || targets.length === 0) return undefined;
+    const isAwaited = sending.isDurable || sending.destination === 'away';
+    if (isAwaited) return meshDicts?.submit(onward, targets, sending, sender.satellite);
+    meshDicts?.send(onward, targets, sending, sender.satellite);
+    return undefined;
   }
 
   /** Where a message goes besides to the satellites of this relay, for hooks. */
@@ -378,10 +380,17 @@ export class Router {
   }
 }
 
+const NOBODY: Sender = {};
 const DONE: ProcessingOutcome = { type: 'done' };
 const REJECTED: ProcessingOutcome = { type: 'rejected', reason: 'the relay receives no dicts from other nodes' };
 // What makes a dict of another node wait instead of being rejected: too much is stored or waits, or nothing can be stored.
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'STATE_DIRECTORY']);
+
+/** The outcome of an arrival that cannot be taken. Throws the error if it is to be tried again, or is not expected. */
+function failureOf(error: unknown): ProcessingOutcome {
+  if (RelayError.is(error) && PASSING.has(error.code)) throw error;
+  return refusalOf(error, () => undefined);
+}
 
 /** The outcome of an arrival that is refused with an expected error. Throws others. */
 function refusalOf(error: unknown, record: (refusal: RelayError) => void): ProcessingOutcome {

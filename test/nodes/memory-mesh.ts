@@ -1,6 +1,6 @@
 /** A mesh in memory: the real machines on a virtual network and clock, and for each node a dispatcher with the real calls between nodes. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '../../src/core/core.ts';
+import type { Clock, RelayError } from '../../src/core/core.ts';
 import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from '../../src/mesh/mesh.ts';
 import type { Effect, Head } from '../../src/mesh-core/mesh-core.ts';
 import { Nodes } from '../../src/nodes/nodes.ts';
@@ -140,6 +140,10 @@ class WorldPort implements MeshPort {
       });
       this.world.event(this.index, { type: 'submit', submission: { ...rest, token, isOrdered, generation, hostId }, wallMs: 0 });
     });
+  }
+
+  send(message: MeshMessage, refused: (error: RelayError) => void): void {
+    this.submit(message).catch(refused);
   }
 
   drop(): Promise<boolean> {

@@ -75,6 +75,10 @@ export class FakePort implements MeshPort {
     return id;
   }
 
+  send(message: MeshMessage, refused: (error: RelayError) => void): void {
+    this.submit(message).catch(refused);
+  }
+
   drop(): Promise<boolean> {
     return Promise.resolve(false);
   }
