@@ -72,6 +72,11 @@ export class ByteReader {
     private readonly what: string,
   ) {}
 
+  /** The offset of what is read next. */
+  get at(): number {
+    return this.#at;
+  }
+
   byte(max = 0xff): number {
     const value = this.source[this.#at++];
     if (value === undefined || value > max) throw this.#malformed();
@@ -110,6 +115,15 @@ export class ByteReader {
   /** A view of the source. */
   bytes(max: number): Buffer {
     return this.raw(this.varint(max));
+  }
+
+  /** Where the bytes are in the source that {@link bytes} would return: from one offset up to another. */
+  span(max: number): readonly [number, number] {
+    const length = this.varint(max);
+    const start = this.#at;
+    if (start + length > this.source.length) throw this.#malformed();
+    this.#at += length;
+    return [start, this.#at];
   }
 
   text(maxBytes: number): string {

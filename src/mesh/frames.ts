@@ -148,21 +148,28 @@ function envelopeBytes(items: readonly Envelope[]): Buffer {
 function readEnvelopes(bytes: Buffer): readonly Envelope[] {
   const reader = new ByteReader(bytes, 'a batch');
   const items: Envelope[] = [];
+  let via: readonly string[] = [];
   while (!reader.isAtEnd) {
     if (items.length >= MAX_ITEMS) throw wrong('items', `at most ${MAX_ITEMS} messages`);
-    const [hops, ageMs, count] = [reader.byte(), reader.varint(), reader.byte(MAX_HOPS)];
-    const via = Array.from({ length: count }, () => idText(reader.raw(ID_BYTES)));
-    const [head, seal, payload] = [reader.bytes(MAX_ENVELOPE_PART), reader.bytes(MAX_ENVELOPE_PART), reader.bytes(MAX_ENVELOPE_PART)];
-    const own = Buffer.allocUnsafeSlow(head.length + seal.length + payload.length);
-    head.copy(own);
-    seal.copy(own, head.length);
-    payload.copy(own, head.length + seal.length);
-    items.push({
-      ...{ head: own.subarray(0, head.length), seal: own.subarray(head.length, head.length + seal.length) },
-      ...{ payload: own.subarray(head.length + seal.length), hops, ageMs, via },
-    });
+    const [hops, ageMs] = [reader.byte(), reader.varint()];
+    via = readVia(reader, via);
+    // The three pieces are copied at once, with the lengths between them.
+    const from = reader.at;
+    const [head, seal, payload] = [reader.span(MAX_ENVELOPE_PART), reader.span(MAX_ENVELOPE_PART), reader.span(MAX_ENVELOPE_PART)];
+    const own = Buffer.allocUnsafeSlow(reader.at - from);
+    bytes.copy(own, 0, from, reader.at);
+    const part = ([start, end]: readonly [number, number]): Buffer => own.subarray(start - from, end - from);
+    items.push({ head: part(head), seal: part(seal), payload: part(payload), hops, ageMs, via });
   }
   return items;
+}
+
+/** The path of a message; most messages of a batch have that of the one before. */
+function readVia(reader: ByteReader, before: readonly string[]): readonly string[] {
+  const count = reader.byte(MAX_HOPS);
+  const via: string[] = [];
+  while (via.length < count) via.push(idText(reader.raw(ID_BYTES)));
+  return via.length === before.length && via.every((id, index) => id === before[index]) ? before : via;
 }
 
 /** An integer that may have more than 32 bits, or a fraction. */

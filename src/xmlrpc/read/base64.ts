@@ -82,7 +82,9 @@ export class Base64Reader {
 
   // Decodes whole groups natively. Node skips characters that are not base64, so the number of bytes tells whether there were any.
   #native(bytes: Buffer, from: number, to: number): number {
-    const length = Math.min(to - from, NATIVE_MAX) & ~3;
+    const whole = Math.min(to - from, NATIVE_MAX) & ~3;
+    // A last group with `=` has fewer bytes than others, and is left to the loop.
+    const length = bytes[from + whole - 1] === PAD ? whole - 4 : whole;
     if (length < NATIVE_MIN || this.#digits !== 0 || this.#padding !== 0 || from < this.#slowTo) return from;
     this.#slowTo = from + length;
     const text = bytes.toString('latin1', from, from + length);
