@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { RelayError } from '../../src/core/core.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
-import { parseCallByGrammar } from '../../src/xmlrpc/read/messages.ts';
+import { parseCallByGrammar, parseStructByGrammar } from '../../src/xmlrpc/read/messages.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
 import type { ParsedCall, XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
 import { structText } from '../xmlrpc/wire.ts';
@@ -116,8 +116,22 @@ function examineCall(body: Buffer, call: ParsedCall): void {
   }
 }
 
+/** Throws an Error unless `parseStruct` makes of a struct, within `limits`, what the grammar makes of it. */
+export function examinePlainStruct(
+  source: string | Buffer,
+  limits?: Partial<XmlRpcLimits>,
+  dict = outcome(() => parseStruct(source, { limits })),
+): void {
+  const expected = outcome(() => parseStructByGrammar(source, { limits }));
+  isSame('the refusal by the grammar', dict.refusal, expected.refusal);
+  if (!dict.value || !expected.value) return;
+  isSame('a struct as the grammar reads it', dict.value, expected.value);
+  isSame('the order of its members', Object.keys(dict.value), Object.keys(expected.value));
+}
+
 function examineStruct(source: string): void {
   const dict = outcome(() => parseStruct(source));
+  examinePlainStruct(source, undefined, dict);
   const members = outcome(() => canonicalMembers(source));
   isSame('the refusals of a struct and of its canonical form', members.refusal, dict.refusal);
   if (!dict.value || !members.value) return;

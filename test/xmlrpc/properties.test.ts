@@ -22,8 +22,8 @@ import {
 import { firstRun, learnRun, recallRun } from '../../src/xmlrpc/read/markup-runs.ts';
 import type { Scalar } from '../../src/xmlrpc/read/markup-runs.ts';
 import { TagBytes } from '../../src/xmlrpc/read/tag-bytes.ts';
-import { readPlainCall } from '../../src/xmlrpc/read/plain-call.ts';
-import { examine, examineLimits, examineShortcut } from '../fuzz/examine.ts';
+import { readPlainCall, readPlainStruct } from '../../src/xmlrpc/read/plain-call.ts';
+import { examine, examineLimits, examinePlainStruct, examineShortcut } from '../fuzz/examine.ts';
 import { document } from '../fuzz/generate.ts';
 import { MUTATIONS, mutate } from '../fuzz/mutate.ts';
 import { Random } from '../fuzz/random.ts';
@@ -160,6 +160,65 @@ test('limits apply to a call in the usual form as the grammar applies them', (t)
   t.pass();
 });
 
+test('a struct alone in the usual form, mutated or not, and under limits, is read as the grammar reads it', (t) => {
+  let shortcuts = 0;
+  const limit = fc.integer({ min: 0, max: 12 });
+  const limits = fc.record({ maxDepth: limit, maxValues: limit, maxMembers: limit, maxDigits: limit, maxNameLength: fc.nat(24) });
+  fc.assert(
+    fc.property(usualCall, fc.array(mutation, { maxLength: 3 }), limits, (call, changes, all) => {
+      // Also with what follows it in the call, and with the end of another document: calls and structs share what is remembered.
+      const from = call.indexOf('<struct>');
+      const struct = call.subarray(Math.max(0, from), call.lastIndexOf('</struct>') + '</struct>'.length);
+      if (isStructReadInOneGo(struct)) shortcuts++;
+      examineShortcut(call);
+      examinePlainStruct(struct);
+      examinePlainStruct(changes.reduce(mutate, struct));
+      examinePlainStruct(call.subarray(Math.max(0, from)));
+      examineShortcut(call.subarray(0, from + struct.length));
+      for (const [name, value] of Object.entries(all)) examinePlainStruct(struct, { [name]: value });
+    }),
+    { numRuns: 1500 },
+  );
+  t.true(shortcuts > 100, `only ${shortcuts} structs were read in one go`);
+});
+
+test('what ends a struct alone ends no call, and the other way round', (t) => {
+  // What is remembered of the second member is shared by both.
+  const members = '<member><name>a</name><value><int>1</int></value></member><member><name>data</name><value><int>1</int></value></member>';
+  const struct = `<struct>${members}</struct>`;
+  const inner = `<struct><member><name>data</name><value>${struct}</value></member></struct>`;
+  const head = '<methodCall><methodName>m</methodName><params><param><value>';
+  const tail = '</value></param></params></methodCall>';
+  const more = `</value></param><param><value>${struct}`;
+  // Each is read after all others.
+  for (let round = 0; round < 3; round++) {
+    for (const alone of [struct, inner]) t.true(isStructReadInOneGo(Buffer.from(alone)), alone);
+    for (const call of [struct, inner, struct + more]) t.true(isReadInOneGo(Buffer.from(head + call + tail)), call);
+    for (const broken of [
+      struct + tail,
+      struct + more,
+      inner.slice(0, -'</value></member></struct>'.length),
+      struct + struct,
+      `${struct}x`,
+    ]) {
+      t.false(isStructReadInOneGo(Buffer.from(broken)), broken);
+      examinePlainStruct(broken);
+    }
+    for (const broken of [head + struct, `${head.replace('<param><value>', '')}${struct}${tail}`, head + struct + more]) {
+      t.false(isReadInOneGo(Buffer.from(broken)), broken);
+      examineShortcut(Buffer.from(broken));
+    }
+  }
+});
+
+test('a struct in bytes that are not UTF-8 is refused', (t) => {
+  const source = Buffer.from('<struct><member><name>data</name><value>\u00e4</value></member></struct>', 'latin1');
+  t.is(
+    refusalOf(() => parseStruct(source)),
+    `INVALID_CHARACTER 1:${source.indexOf(0xe4) + 1}`,
+  );
+});
+
 test('calls as our client, Python and npm xmlrpc write them are read in one go', (t) => {
   const value = { data: [1, 'a & b', 2.5, true, 'ä', new Date(0), Buffer.from('x'.repeat(300)), { deep: [[], {}] }], more: '' };
   const ours = serialiseCall('bench.box.add', [value, 1e300]);
@@ -221,6 +280,10 @@ test('markup is only recognised after a scalar of the same type', (t) => {
 
 function scalarOf(type: 'int' | 'double'): Scalar {
   return { type, start: new TagBytes(`<${type}>`), end: new TagBytes(`</${type}></value>`) };
+}
+
+function isStructReadInOneGo(source: Buffer): boolean {
+  return readPlainStruct(source, { limits: DEFAULT_LIMITS, allowNonFinite: false, leniency: 'forms' }) !== undefined;
 }
 
 function isReadInOneGo(body: Buffer): boolean {

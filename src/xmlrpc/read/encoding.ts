@@ -63,8 +63,8 @@ function unsupported(name: string, where: string): never {
   throw new RelayError('UNSUPPORTED_ENCODING', `line 1, column 1: the encoding ${clean(name, 40)} of ${where} is not supported; ${hint}`);
 }
 
-// In one go: Node checks 32 MiB in less than 4 ms.
-function* utf8(body: Buffer): Decoding {
+/** Checks that a body is UTF-8, in one go: Node checks 32 MiB in less than 4 ms. */
+export function* utf8(body: Buffer): Decoding {
   if (isUtf8(body)) return body;
   throw yield* positioned(body, new ParseError('INVALID_CHARACTER', invalidUtf8At(body), 'invalid UTF-8'));
 }

@@ -1,4 +1,5 @@
 /** Reads whole messages: decodes the body to UTF-8, runs it through the grammar, and returns what the sink built. */
+import { isUtf8 } from 'node:buffer';
 import { RelayError } from '../../core/core.ts';
 import type { Dict, ExactOf, Sendable, Value } from '../../values/values.ts';
 import { completeLimits } from '../options.ts';
@@ -8,13 +9,13 @@ import { CanonicalBuilder } from './build-canonical.ts';
 import { SendableBuilder } from './build-sendable.ts';
 import { ResponseBuilder, ValueBuilder } from './build-value.ts';
 import type { FaultParts } from './build-value.ts';
-import { decodeBody, plainBody } from './encoding.ts';
+import { decodeBody, plainBody, utf8 } from './encoding.ts';
 import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
 import type { GrammarState } from './grammar-table.ts';
 import { Grammar } from './grammar.ts';
 import type { Sink } from './grammar.ts';
 import { ParseError, positioned, refuse } from './parse-error.ts';
-import { readPlainCall } from './plain-call.ts';
+import { readPlainCall, readPlainStruct } from './plain-call.ts';
 import type { PlainCall } from './plain-call.ts';
 import type { ScalarRules } from './scalars.ts';
 
@@ -95,8 +96,15 @@ export async function parseResponseInSlices(body: Uint8Array, options: SliceOpti
   return readBodyInSlices(body, options, responseReading(options));
 }
 
-/** Reads one `<struct>…</struct>`. */
+/** Reads one `<struct>…</struct>`, which as bytes is UTF-8. */
 export function parseStruct(source: string | Buffer, options: ReadOptions = {}): Dict {
+  const rules = rulesOf(options, 'forms');
+  checkSize(Buffer.byteLength(source), rules);
+  return readPlainStruct(bytesOf(source), rules) ?? parseStructByGrammar(source, options);
+}
+
+/** Reads one `<struct>…</struct>` like {@link parseStruct}, but always by the grammar. */
+export function parseStructByGrammar(source: string | Buffer, options: ReadOptions = {}): Dict {
   const sink = new ValueBuilder();
   readStruct(source, sink, options);
   return sink.roots[0] as Dict;
@@ -188,9 +196,14 @@ async function readBodyInSlices<T>(body: Uint8Array, options: SliceOptions, { st
 function readStruct(source: string | Buffer, sink: Sink, options: ReadOptions): void {
   const rules = rulesOf(options, 'forms');
   checkSize(Buffer.byteLength(source), rules);
-  const bytes = typeof source === 'string' ? Buffer.from(source) : source;
-  if (typeof source === 'string' && bytes.length !== source.length) checkSurrogates(source, bytes);
-  readUtf8(bytes, { start: STRUCT_ALONE, sink, rules, result: () => undefined });
+  readUtf8(bytesOf(source), { start: STRUCT_ALONE, sink, rules, result: () => undefined });
+}
+
+function bytesOf(source: string | Buffer): Buffer {
+  if (typeof source !== 'string') return isUtf8(source) ? source : finish(utf8(source));
+  const bytes = Buffer.from(source);
+  if (bytes.length !== source.length) checkSurrogates(source, bytes);
+  return bytes;
 }
 
 function readUtf8<T>(bytes: Buffer, { start, sink, rules, result }: Reading<T>): T {

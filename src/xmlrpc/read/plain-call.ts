@@ -1,11 +1,11 @@
 /**
- * Reads a call as nearly all programs write it, in one go: the usual spelling of each tag without attributes, white space only where
- * elements are expected, and texts without CDATA sections or comments. This is a shortcut and not a second opinion: whatever it reads, the
- * grammar reads with the same result, and whatever it is not sure of, errors and exceeded limits included, it leaves to the grammar, which
- * starts again at the beginning of the document.
+ * Reads a call, or a struct alone, as nearly all programs write it, in one go: the usual spelling of each tag without attributes, white
+ * space only where elements are expected, and texts without CDATA sections or comments. This is a shortcut and not a second opinion:
+ * whatever it reads, the grammar reads with the same result, and whatever it is not sure of, errors and exceeded limits included, it leaves
+ * to the grammar, which starts again at the beginning of the document.
  */
 import { Double, ExactNumbers } from '../../values/values.ts';
-import type { Value } from '../../values/values.ts';
+import type { Dict, Value } from '../../values/values.ts';
 import { AMPERSAND, LESS, SLASH, SPACE, skipBlank } from '../chars.ts';
 import { Base64Reader } from './base64.ts';
 import { readDate } from './dates.ts';
@@ -77,6 +77,10 @@ const UNTYPED: Scalar = { type: 'string', start: VALUE, end: VALUE_END };
 const START: Scalar = { type: 'start', start: PARAMS, end: PARAMS };
 const END: Scalar = { type: 'end', start: METHOD_CALL_END, end: METHOD_CALL_END };
 const FIRST_RUN = firstRun(START);
+// The same for a struct alone.
+const START_OF_STRUCT: Scalar = { type: 'start', start: STRUCT, end: STRUCT };
+const END_OF_STRUCT: Scalar = { type: 'end', start: STRUCT_END, end: STRUCT_END };
+const FIRST_RUN_OF_STRUCT = firstRun(START_OF_STRUCT);
 
 /** The call in `bytes`, which are valid UTF-8; undefined if the grammar has to read it. */
 export function readPlainCall(bytes: Buffer, rules: ScalarRules): PlainCall | undefined {
@@ -90,11 +94,23 @@ export function readPlainCall(bytes: Buffer, rules: ScalarRules): PlainCall | un
   }
 }
 
+/** The dict in `bytes`, which are valid UTF-8 and one `<struct>…</struct>`; undefined if the grammar has to read it. */
+export function readPlainStruct(bytes: Buffer, rules: ScalarRules): Dict | undefined {
+  if (rules.limits.maxNameLength < LONGEST_TAG) return undefined;
+  try {
+    const reader = new PlainReader(bytes, rules);
+    return reader.struct() ? (reader.params[0] as Dict) : undefined;
+  } catch (error) {
+    if (error instanceof ParseError) return undefined;
+    throw error;
+  }
+}
+
 function scalar(type: Scalar['type'], name: string): Scalar {
   return { type, start: new TagBytes(`<${name}>`), end: new TagBytes(`</${name}></value>`) };
 }
 
-/** An open array or struct, or the parameters. */
+/** An open array or struct, or the parameters, or what is around a struct alone. */
 interface Level {
   /** Undefined for the parameters. */
   readonly outer: Level | undefined;
@@ -127,7 +143,9 @@ class PlainReader implements PlainCall {
   readonly #short: ShortDecimal = { value: 0, isWhole: true, end: 0 };
   #at: number;
   #top: Level = { outer: undefined, depth: 0, list: this.params, dict: NO_MEMBERS, from: 0, members: 0, name: '' };
-  #values = 0;
+  #count = 0;
+  /** True if the document is one struct. */
+  #isAlone = false;
 
   constructor(bytes: Buffer, rules: ScalarRules) {
     this.#bytes = bytes;
@@ -144,19 +162,26 @@ class PlainReader implements PlainCall {
     const name = this.#shortName();
     if (name === undefined || !isMethodName(name) || !this.#takes(METHOD_NAME_END)) return false;
     this.methodName = name;
-    if (this.#takesNext(PARAMS)) return this.#params();
+    if (this.#takesNext(PARAMS)) return this.#values(FIRST_RUN);
     return this.#takesNext(METHOD_CALL_END) && this.#isAtEnd();
   }
 
+  /** Reads one `<struct>` and everything in it. */
+  struct(): boolean {
+    this.#at = 0;
+    this.#isAlone = true;
+    return this.#values(FIRST_RUN_OF_STRUCT);
+  }
+
   /** Reads markup and scalars in turn. */
-  #params(): boolean {
-    let run = FIRST_RUN;
+  #values(first: Run): boolean {
+    let run = first;
     for (;;) {
       const known = recallRun(run, this.#view, this.#at, this.#length);
       const next = known && this.#isWhole(known) ? this.#applied(known) : this.#newRun(run);
       if (next === undefined) return false;
-      if (next.after === END) return this.#isAtEnd();
-      if (++this.#values > this.#rules.limits.maxValues || !this.#scalar(next.after)) return false;
+      if (next.after.type === 'end') return this.#isAtEnd();
+      if (++this.#count > this.#rules.limits.maxValues || !this.#scalar(next.after)) return false;
       run = next;
     }
   }
@@ -165,9 +190,10 @@ class PlainReader implements PlainCall {
     return skipBlank(this.#bytes, this.#at, this.#length) === this.#length;
   }
 
-  /** False if a `<value>` without a type was remembered, and this one has one. */
+  /** False if a `<value>` without a type was remembered, and this one has one, or if what was remembered ends another kind of document. */
   #isWhole({ after, length }: Run): boolean {
     const end = this.#at + length;
+    if (after.type === 'end') return this.#isAlone ? after === END_OF_STRUCT && end === this.#length : after === END;
     return after !== UNTYPED || this.#bytes[end] !== LESS || this.#bytes[end + 1] === SLASH;
   }
 
@@ -188,13 +214,15 @@ class PlainReader implements PlainCall {
       steps.push(step);
       return this.#apply(step, from);
     };
-    const isStart = previous === FIRST_RUN;
+    const isStart = previous.after.type === 'start';
     if (!isStart && !this.#takes(previous.after.end)) return undefined;
+    if (previous === FIRST_RUN_OF_STRUCT && !(this.#takes(STRUCT) && does('openStruct', '', from))) return undefined;
     // True after the start tag of an array or struct, where no value has to be finished.
     let isFirst = isStart;
     for (;;) {
       const found = this.#top.list === undefined ? this.#inStruct(isFirst, does) : this.#inList(isFirst, does);
       if (found === 'end') return learnRun(previous, { after: END, steps }, this.#view, from, this.#at);
+      if (found === 'endOfStruct') return learnRun(previous, { after: END_OF_STRUCT, steps }, this.#view, from, this.#at);
       isFirst = found === 'value';
       if (found === 'closed') continue;
       if (found === undefined) return undefined;
@@ -210,11 +238,16 @@ class PlainReader implements PlainCall {
     }
   }
 
-  /** Continues in a struct: after the start tag of the next value, or after the end of the struct and the value around it. */
-  #inStruct(isFirst: boolean, does: (kind: Step['kind'], name?: string, offset?: number) => boolean): 'value' | 'closed' | undefined {
+  /** Continues in a struct: after the start tag of the next value, or after the end of the struct and the value around it, if any. */
+  #inStruct(
+    isFirst: boolean,
+    does: (kind: Step['kind'], name?: string, offset?: number) => boolean,
+  ): 'value' | 'closed' | 'endOfStruct' | undefined {
     if (!isFirst && !this.#takesNext(MEMBER_END)) return undefined;
     if (!this.#takesNext(MEMBER)) {
-      return this.#takes(STRUCT_END) && does('closeStruct', '', this.#at) && this.#takesNext(VALUE_END) ? 'closed' : undefined;
+      if (!this.#takes(STRUCT_END) || !does('closeStruct', '', this.#at)) return undefined;
+      if (this.#isAlone && this.#top.outer === undefined) return does('end') ? 'endOfStruct' : undefined;
+      return this.#takesNext(VALUE_END) ? 'closed' : undefined;
     }
     const name = this.#takesNext(NAME) ? this.#shortName() : undefined;
     return name !== undefined && this.#takes(NAME_END) && this.#takesNext(VALUE) && does('member', name) ? 'value' : undefined;
@@ -251,6 +284,7 @@ class PlainReader implements PlainCall {
       case 'item':
         return top.list !== undefined && top.outer !== undefined;
       case 'param':
+        return top.outer === undefined && !this.#isAlone;
       case 'end':
         return top.outer === undefined;
       case 'openStruct':
@@ -272,7 +306,7 @@ class PlainReader implements PlainCall {
     const outer = this.#top;
     const depth = outer.depth + 1;
     this.#top = { outer, depth, list, dict, from, members: 0, name: '' };
-    return depth <= maxDepth && ++this.#values <= maxValues;
+    return depth <= maxDepth && ++this.#count <= maxValues;
   }
 
   #close({ outer }: Level, part: Value): boolean {
