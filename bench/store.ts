@@ -79,7 +79,7 @@ async function appendByStore(path: string, { writers, records }: Load, value: Bu
   return () => opened.close();
 }
 
-/** The best that LevelDB can do for so many writers: one synced batch of all. */
+/** LevelDB alone: one synced batch of all writers, as an array, which is how programs mostly use it. */
 async function appendByLevel(path: string, { writers, records }: Load): Promise<() => Promise<void>> {
   const level = new ClassicLevel<Buffer, Buffer>(path, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await level.open();

@@ -157,8 +157,13 @@ class LevelEngine implements Engine {
   async batch(operations: readonly EngineOperation[], sync: boolean): Promise<void> {
     // The records that are removed must not be lost before their copies are on the disk.
     if (this.#hasSetAside && sync) await this.#syncSetAside();
-    // The library does not change the array, though its type allows it.
-    await this.level.batch(operations as EngineOperation[], { sync });
+    // An array of operations would take three times as long: the library copies each as an object first.
+    const batch = this.level.batch();
+    for (const operation of operations) {
+      if (operation.type === 'put') batch.put(operation.key, operation.value);
+      else batch.del(operation.key);
+    }
+    await batch.write({ sync });
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
