@@ -118,10 +118,10 @@ export class Custody {
       }
       return;
     }
-    const stream = this.#held.stream(entry.head);
-    const earlier = stream.messages.get(entry.head.number);
-    // The record was moved to the end of the log.
+    const earlier = this.#held.messagesOf(entry.head)?.get(entry.head.number);
+    // The record was moved to the end of the log. Its stream may be forgotten with it, so it is looked up again.
     if (earlier) this.#held.remove(earlier);
+    const stream = this.#held.stream(entry.head);
     const held = heldOf({ ...entry, waitingFor: this.#held.list(entry.waitingFor.filter((id) => this.#peers.has(id))) }, stream);
     held.arrival = undefined;
     this.#journal.restore(number, held);
