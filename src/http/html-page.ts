@@ -1,7 +1,7 @@
 /** Renders the HTML page of a GET request: the relay, the state of its parts, and its methods with forms to call them. Pure. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { clean } from '../core/core.ts';
+import { clean, durationText } from '../core/core.ts';
 import type { MethodDescription } from '../rpc/rpc.ts';
 import { callExamples, canBeCalled, sampleJson } from './call-examples.ts';
 import { show } from './pages.ts';
@@ -83,7 +83,7 @@ export function htmlMethod(method: MethodDescription, { origin }: PagePlace): st
 function factsCard(properties: NonNullable<PageContent['properties']>, { origin }: PagePlace): string[] {
   const rows = Object.entries(properties)
     .filter(([name, value]) => !NO_FACTS.has(name) && value !== '')
-    .map(([name, value]) => [FACTS.get(name) ?? name, name === 'uptime' ? durationOf(Number(value)) : show(value)] as const);
+    .map(([name, value]) => [FACTS.get(name) ?? name, name === 'uptime' ? durationText(Number(value) * 1000) : show(value)] as const);
   const facts = [['Address', `${origin}/`] as const, ...rows].map(
     ([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${escaped(value)}</dd></div>`,
   );
@@ -314,14 +314,6 @@ function documentOf(title: string, state: string, parts: readonly string[]): str
 function badge(state: string): string {
   const kind = GOOD.has(state) ? ' good' : BAD.has(state) ? ' bad' : state === OLDER ? ' warning' : '';
   return `<span class="state${kind}">${escaped(state)}</span>`;
-}
-
-/** `3 d 4 h`, `12 min`, `45 s` */
-function durationOf(seconds: number): string {
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (days > 0) return `${days} d ${hours} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min` : `${Math.round(seconds)} s`;
 }
 
 /** Reads a file of `web/`, which is next to `src/` and `dist/`. */
