@@ -368,6 +368,7 @@ function makeParts(
     satellites: () => satellites.list().map(recordOnWire),
     plugins: () => pluginHost.status().plugins.map(pluginOnWire),
     overview: () => overviewOf({ plugins: pluginHost.status(), mesh: mesh.status() }),
+    nodes: () => capabilities.nodes.overview(mesh.status().node?.neighbours ?? []),
   };
   const status = (): AppStatus => ({
     ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },

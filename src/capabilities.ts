@@ -116,7 +116,7 @@ export function makeCapabilities(parts: CapabilitiesParts): Capabilities {
   return {
     ...{ work, services, nodes },
     bodies: { work: new WorkBodies({ work, isAdmin }), recordings: recordings.recorder, nodes },
-    status: () => statusOf(work, recordings, services, clock),
+    status: () => ({ nodes: nodes.table.list(), ...statusOf(work, recordings, services, clock) }),
     start: async (steps) => {
       await steps.start(workStep(work, received));
       await steps.start({ name: 'recordings', start: () => recordings.start(), stop: () => recordings.stop() });
@@ -148,7 +148,7 @@ function requireSubmitter(dispatcher: Dispatcher): WorkNetwork['requireSubmitter
   };
 }
 
-function statusOf(work: Work, { recorder }: Recordings, services: Services, clock: Clock): CapabilitiesStatus {
+function statusOf(work: Work, { recorder }: Recordings, services: Services, clock: Clock): Omit<CapabilitiesStatus, 'nodes'> {
   const isActive = ({ state }: ReturnType<typeof recorder.list>[number]): boolean => state.type !== 'idle';
   return {
     work: workOnWire(work),

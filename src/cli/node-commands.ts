@@ -1,16 +1,18 @@
 /** The commands about the nodes of the mesh: `co2 nodes`, `co2 routes` and `co2 traceroute`. */
 import type { Command } from 'commander';
 import { clean } from '../core/core.ts';
+import { dictOf } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { callAndPrint, client } from './client-commands.ts';
 import type { TargetFlags } from './target.ts';
-import { toTable } from './values.ts';
+import { structsOf, toTable } from './values.ts';
 
 const NODE_COLUMNS = ['nick', 'node', 'state', 'version', 'load', 'links', 'cost', 'hop', 'methods', 'work', 'addresses'];
 const ROUTE_COLUMNS = ['nick', 'node', 'hop_nick', 'hop', 'links', 'cost'];
 
 const NODES_HELP = `
 state: self, reachable, too-far (more than 16 hops), unreachable or left. links and cost (ms) are those of the way to the node, hop is the neighbour to which it leads first.
+methods is the number of methods that its plugins offer, work the types of work. --json prints ids instead of nicks, and the links of each node.
 Examples:
   co2 nodes
   co2 nodes --json`;
@@ -29,11 +31,7 @@ Examples:
 /** Adds the commands. */
 export function addNodeCommands(program: Command, onExit: (code: number) => void): void {
   client(program, 'nodes', 'list the nodes of the mesh', NODES_HELP).action((flags: TargetFlags) =>
-    callAndPrint(
-      flags,
-      (call) => call('relay.get_nodes'),
-      (value) => toTable(value, NODE_COLUMNS),
-    ),
+    callAndPrint(flags, (call) => call('relay.get_nodes'), nodesText),
   );
   client(program, 'routes [node]', 'list the ways to the nodes of the mesh, or to one', ROUTES_HELP).action(
     (node: string | undefined, flags: TargetFlags) =>
@@ -51,9 +49,32 @@ export function addNodeCommands(program: Command, onExit: (code: number) => void
   );
 }
 
+/** A row for each node: without the -1 of one to which there is no way, and with the nick of the neighbour. */
+function nodesText(value: Value): string {
+  const nodes = structsOf(value);
+  const nicks = new Map(nodes.map(({ node, nick }) => [node, nick]));
+  const rows = nodes.map((node) => {
+    const { hop, links, work, addresses, cost } = node;
+    const isPath = typeof links === 'number' && links > 0;
+    return dictOf([
+      ...Object.entries(node),
+      ['links', isPath ? links : ''],
+      ['cost', isPath && cost !== undefined ? cost : ''],
+      ['hop', nicks.get(hop ?? '') ?? hop ?? ''],
+      ['work', namesIn(work)],
+      ['addresses', namesIn(addresses)],
+    ]);
+  });
+  return toTable(rows, NODE_COLUMNS);
+}
+
+function namesIn(list: Value | undefined): string {
+  return Array.isArray(list) ? list.join(', ') : '';
+}
+
 function routesText(value: Value, node: string | undefined): string {
   if (Array.isArray(value) && value.length > 0) return toTable(value, ROUTE_COLUMNS);
   return node === undefined
     ? 'no other node can be reached; co2 peers shows the links of this relay'
-    : `there is no way to ${clean(node, 100)}`;
+    : `there is no way to ${clean(node, 100)} at present; co2 nodes shows its state`;
 }

@@ -1,11 +1,11 @@
 /** What the commands do with nodes of the mesh: calls, pings, traces, and the methods of all of them. */
 import { RelayError, clean } from '../core/core.ts';
-import { dictOf, isDict } from '../values/values.ts';
+import { dictOf } from '../values/values.ts';
 import type { Dict, Value } from '../values/values.ts';
 import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
 import type { TargetFlags } from './target.ts';
-import { toJson, toTable } from './values.ts';
+import { structOf, structsOf, textOf, toJson, toTable } from './values.ts';
 
 // A message crosses at most as many relays; also ends a loop of relays that lie.
 const MAX_HOPS = 16;
@@ -50,28 +50,17 @@ export function pongText(pong: Value): string {
 /** The methods of all nodes whose names match, each with its nodes. */
 export async function networkMethods(call: Call, matches: (name: string) => boolean): Promise<readonly Dict[]> {
   const value = await call('relay.get_network_methods');
-  const methods = (Array.isArray(value) ? (value as readonly Value[]) : []).map(structOf);
-  return methods.filter(({ method }) => matches(textOf(method)));
+  return structsOf(value).filter(({ method }) => matches(textOf(method)));
 }
 
 /** A line for each method, with the nicks of its nodes. */
 export function networkText(methods: readonly Dict[]): string {
   const rows = methods.map(({ method, nodes }) => {
-    const names = (Array.isArray(nodes) ? (nodes as readonly Value[]) : [])
-      .map(structOf)
-      .map(({ nick, node }) => textOf(nick) || textOf(node));
+    const names = structsOf(nodes).map(({ nick, node }) => textOf(nick) || textOf(node));
     return dictOf([
       ['method', textOf(method)],
       ['nodes', names.join(', ')],
     ]);
   });
   return toTable(rows, ['method', 'nodes']);
-}
-
-function structOf(value: Value | undefined): Dict {
-  return isDict(value) ? value : {};
-}
-
-function textOf(value: Value | undefined): string {
-  return typeof value === 'string' ? clean(value, 300) : typeof value === 'number' ? String(value) : '';
 }

@@ -1,11 +1,10 @@
 /** `co2 peers`: lists the peers of a relay, and decides which nodes it trusts. */
 import type { Command } from 'commander';
-import { isDict } from '../values/values.ts';
-import type { Dict, Value } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
 import { callAndPrint, client } from './client-commands.ts';
 import { prepare } from './command-line.ts';
 import type { TargetFlags } from './target.ts';
-import { toTable } from './values.ts';
+import { structOf, structsOf, textOf, toTable } from './values.ts';
 
 const PEER_COLUMNS = [
   ...['peer', 'state', 'down_ms', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped'],
@@ -79,34 +78,43 @@ export function addPeerCommands(program: Command): void {
   );
 }
 
-/** Prints the peers, and for people also the relays that were found. */
+/** Prints the peers, and for people also the nodes that wait for approval, and the relays that were found. */
 async function listPeers(flags: TargetFlags): Promise<void> {
-  let found: Value = [];
+  let trust: Value = null;
   await callAndPrint(
     flags,
     async (call) => {
       const peers = await call('relay.get_peers');
       // Only admins see these, and a relay of an older version does not know them.
-      if (flags.json !== true) found = await call('relay.get_trust').then(foundIn, () => []);
+      if (flags.json !== true) trust = await call('relay.get_trust').catch(() => null);
       return peers;
     },
-    (value) => [toTable(value, PEER_COLUMNS), ...foundLines(found)].join('\n'),
+    (value) => [toTable(value, PEER_COLUMNS), ...unlistedLines(trust), ...foundLines(structOf(trust).found)].join('\n'),
   );
 }
 
-function foundIn(trust: Value): Value {
-  return structOf(trust).found ?? [];
+/** What `peers` does not list: nodes that connect to this relay by themselves, and those that wait for approval. */
+function unlistedLines(trust: Value): readonly string[] {
+  const { known, pending } = structOf(trust);
+  const linked = structsOf(known).filter(({ session, peers }) => session === true && Array.isArray(peers) && peers.length === 0);
+  const names = linked.map(({ nick, node }) => `${textOf(nick)} (${textOf(node)})`);
+  const count = structsOf(pending).length;
+  return [
+    ...(names.length > 0 ? ['', `linked from their side, and not listed here: ${names.join(', ')}`] : []),
+    ...(count > 0 ? ['', `${count === 1 ? '1 node waits' : `${count} nodes wait`} for approval: co2 peers list --nodes`] : []),
+  ];
 }
 
-function foundLines(found: Value): readonly string[] {
-  if (!Array.isArray(found) || found.length === 0) return [];
-  return ['', 'found on the network, and linked by co2 peers pair NODE (compare the code on both sides):', toTable(found, FOUND_COLUMNS)];
+function foundLines(found: Value | undefined): readonly string[] {
+  if (structsOf(found).length === 0) return [];
+  const title = 'found on the network, and linked by co2 peers pair NODE (compare the code on both sides):';
+  return ['', title, toTable(found ?? [], FOUND_COLUMNS)];
 }
 
 function nodesText(value: Value): string {
   const { node, nick, epoch, trust, known = [], pending = [], found = [] } = structOf(value);
   const lines = [`this relay is node ${textOf(node)} (${textOf(nick)}), start ${textOf(epoch)}, trust: '${textOf(trust)}'`];
-  const isSome = (list: Value): boolean => Array.isArray(list) && list.length > 0;
+  const isSome = (list: Value): boolean => structsOf(list).length > 0;
   lines.push(...(isSome(known) ? ['', 'known:', toTable(known, KNOWN_COLUMNS)] : ['', 'no other node is known']));
   if (isSome(pending)) lines.push('', 'waiting for co2 peers trust NODE:', toTable(pending, PENDING_COLUMNS));
   lines.push(...foundLines(found));
@@ -125,19 +133,11 @@ function pairText(value: Value): string {
 function trustText(value: Value): string {
   const { node, nick, peer } = structOf(value);
   const name = `node ${textOf(node)} (${textOf(nick)})`;
-  return peer === '' ? `${name} is trusted; this relay sends it no dicts` : `${name} is trusted, and linked at ${textOf(peer)}`;
+  return peer === '' ? `${name} is trusted; this relay does not connect to it` : `${name} is trusted, and linked at ${textOf(peer)}`;
 }
 
 function forgetText(value: Value): string {
   const { node, peers } = structOf(value);
   const urls = Array.isArray(peers) ? peers.join(', ') : '';
   return node === '' ? `forgot the link to ${urls}` : `forgot node ${textOf(node)}${urls === '' ? '' : ` of ${urls}`}`;
-}
-
-function structOf(value: Value): Dict {
-  return isDict(value) ? value : {};
-}
-
-function textOf(value: Value | undefined): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

@@ -1,13 +1,13 @@
 /** `co2 status`: prints an overview of a relay; for other servers, it prints the result of their status method. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clean } from '../core/core.ts';
+import { durationText } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Value } from '../values/values.ts';
 import { nameOf } from './find-relay.ts';
 import { statusOf } from './introspection.ts';
 import { withRelay } from './relay-connection.ts';
 import type { TargetFlags } from './target.ts';
-import { toJson, toText } from './values.ts';
+import { structOf, structsOf, textOf, toJson, toText } from './values.ts';
 
 /** The flags of `co2 status`. */
 export interface StatusFlags extends TargetFlags {
@@ -44,16 +44,17 @@ function screen(at: string, now: Dict, before: Dict): readonly string[] {
   const version = isDict(versions) ? textOf(versions.co2_relay) : '';
   return [
     `co2-relay ${version} at ${at}, host_id ${textOf(hostId)}`,
-    `up ${durationOf(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${toText(start)}` : ''}`,
+    `up ${durationText(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${toText(start)}` : ''}`,
     `dicts       ${dictsText(now.dicts, before.dicts)}`,
-    ...section('peers', listOf(now.peers).map(peerText)),
-    ...pluginLines(listOf(now.plugins)),
-    ...section('queues', listOf(now.satellites).flatMap(queueText)),
-    ...section('kept', listOf(now.kept_messages).map(keptText)),
+    ...section('peers', structsOf(now.peers).map(peerText)),
+    ...section('mesh', meshText(structOf(now.mesh))),
+    ...pluginLines(structsOf(now.plugins)),
+    ...section('queues', structsOf(now.satellites).flatMap(queueText)),
+    ...section('kept', structsOf(now.kept_messages).map(keptText)),
     ...section('work', workText(now.work)),
-    ...section('recordings', recordingsText(listOf(now.recordings))),
-    ...section('services', servicesText(listOf(now.services))),
-    ...notLoadedLine(numberOf(notLoaded), listOf(now.plugins)),
+    ...section('recordings', recordingsText(structsOf(now.recordings))),
+    ...section('services', servicesText(structsOf(now.services))),
+    ...notLoadedLine(numberOf(notLoaded), structsOf(now.plugins)),
   ];
 }
 
@@ -67,7 +68,7 @@ function dictsText(now: Value | undefined, before: Value | undefined): string {
 }
 
 function peerText({ peer, state, down_ms: downMs, waiting, forwarded, refused, dropped, last_error: error, ...more }: Dict): string {
-  const since = numberOf(downMs) > 0 ? ` since ${durationOf(numberOf(downMs))}` : '';
+  const since = numberOf(downMs) > 0 ? ` since ${durationText(numberOf(downMs))}` : '';
   const counts = [
     `${numberOf(forwarded)} forwarded`,
     ...some(waiting, 'waiting'),
@@ -111,19 +112,26 @@ function notLoadedLine(count: number, plugins: readonly Dict[]): readonly string
 function queueText({ name, waiting, oldest_ms: oldestMs, failed, dropped }: Dict): readonly string[] {
   const parts = [...some(waiting, 'waiting'), ...some(failed, 'failed'), ...some(dropped, 'dropped')];
   if (parts.length === 0) return [];
-  const age = numberOf(waiting) > 0 ? `, the oldest for ${durationOf(numberOf(oldestMs))}` : '';
+  const age = numberOf(waiting) > 0 ? `, the oldest for ${durationText(numberOf(oldestMs))}` : '';
   return [`${textOf(name)}  ${parts.join(', ')}${age}`];
 }
 
 /** What is stored for a durable satellite that is gone. */
 function keptText({ satellite, waiting, drop_in_ms: dropInMs }: Dict): string {
-  return `${textOf(satellite)}  not there any more, ${numberOf(waiting)} waiting, dropped in ${durationOf(numberOf(dropInMs))}`;
+  return `${textOf(satellite)}  not there any more, ${numberOf(waiting)} waiting, dropped in ${durationText(numberOf(dropInMs))}`;
+}
+
+/** `3 nodes, 1 reachable, 1 unreachable, 5 messages kept (co2 outbox)`; nothing for a relay that is alone. */
+function meshText({ nodes, reachable, unreachable, kept }: Dict): readonly string[] {
+  if (numberOf(nodes) < 2) return [];
+  const messages = numberOf(kept) > 0 ? [`${numberOf(kept)} ${kept === 1 ? 'message' : 'messages'} kept (co2 outbox)`] : [];
+  return [[`${numberOf(nodes)} nodes`, ...some(reachable, 'reachable'), ...some(unreachable, 'unreachable'), ...messages].join(', ')];
 }
 
 /** `1 running, 3 pending, 12 kept`; nothing without units. */
 function workText(work: Value | undefined): readonly string[] {
   if (!isDict(work)) return [];
-  const parts = [...some(listOf(work.running).length, 'running'), ...some(work.pending, 'pending'), ...some(work.kept, 'kept')];
+  const parts = [...some(structsOf(work.running).length, 'running'), ...some(work.pending, 'pending'), ...some(work.kept, 'kept')];
   return parts.length === 0 ? [] : [parts.join(', ')];
 }
 
@@ -157,23 +165,6 @@ function section(title: string, lines: readonly string[]): readonly string[] {
 
 function some(count: Value | undefined, what: string): readonly string[] {
   return numberOf(count) > 0 ? [`${numberOf(count)} ${what}`] : [];
-}
-
-/** `3 d 4 h`, `12 min`, `5 s`. */
-function durationOf(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (days > 0) return `${days} d ${hours} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min` : `${seconds} s`;
-}
-
-function listOf(value: Value | undefined): readonly Dict[] {
-  return Array.isArray(value) ? value.filter((one: Value): one is Dict => isDict(one)) : [];
-}
-
-function textOf(value: Value | undefined): string {
-  return typeof value === 'string' ? clean(value, 300) : '';
 }
 
 function numberOf(value: Value | undefined): number {

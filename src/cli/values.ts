@@ -143,6 +143,21 @@ function oneLine(text: string): string {
   return clean(text, Infinity);
 }
 
+/** A struct of an answer; an empty one if it is something else, as an older relay may answer. */
+export function structOf(value: Value | undefined): Dict {
+  return isDict(value) ? value : {};
+}
+
+/** The structs in a list of an answer; none if it is something else. */
+export function structsOf(value: Value | undefined): readonly Dict[] {
+  return Array.isArray(value) ? value.filter((one: Value): one is Dict => isDict(one)) : [];
+}
+
+/** A text or number of an answer as one line that is safe to print; '' if it is something else. */
+export function textOf(value: Value | undefined): string {
+  return typeof value === 'string' ? clean(value, 300) : typeof value === 'number' ? String(value) : '';
+}
+
 const PAIR = /^([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)$/s;
 // Protects the memory of this process; relays accept less.
 const MAX_INPUT_BYTES = 64 * 1024 * 1024;

@@ -6,7 +6,7 @@ import type { Dict, Sendable, Value } from '../values/values.ts';
 import { nameOf } from './find-relay.ts';
 import { withRelay } from './relay-connection.ts';
 import type { TargetFlags } from './target.ts';
-import { matchesPattern, paramsOf, toJson, toText } from './values.ts';
+import { matchesPattern, paramsOf, structsOf, toJson, toText } from './values.ts';
 
 /** The flags of `co2 watch`. */
 export interface WatchFlags extends TargetFlags {
@@ -78,13 +78,9 @@ async function follow(
       const { missed, [member]: items } = answer;
       if (typeof missed === 'number' && missed > 0)
         process.stderr.write(`co2: missed ${missed} ${member}: more came than could be printed\n`);
-      for (const item of listOf(items)) print(item);
+      for (const item of structsOf(items)) print(item);
     }
   });
-}
-
-function listOf(value: Value | undefined): readonly Dict[] {
-  return Array.isArray(value) ? value.filter((one: Value): one is Dict => isDict(one)) : [];
 }
 
 /** True if the dict has all these members: `topic=x data.chat.nick=ann`. A value with * is a pattern for strings. */

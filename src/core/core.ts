@@ -34,7 +34,7 @@ export { Steps } from './steps.ts';
 export type { Step } from './steps.ts';
 export { suggest } from './suggest.ts';
 export { countPosition } from './text-position.ts';
-export { clean, pieceEnd, quoted, safeJson, typedParams } from './text.ts';
+export { clean, durationText, pieceEnd, quoted, safeJson, typedParams } from './text.ts';
 export { randomHex } from './random-hex.ts';
 export { abortsWithin, runStep, unlessAborted, withTimeout } from './timeout.ts';
 export type { StepLimits } from './timeout.ts';

@@ -41,3 +41,12 @@ function escaped(char: string): string {
 export function typedParams(types: readonly string[], names: readonly string[]): string {
   return types.map((type, index) => (names[index] ? `${names[index]}: ${type}` : type)).join(', ');
 }
+
+/** A time in its two largest units: `3 d 4 h`, `2 h 5 min`, `12 min`, `5 s`. */
+export function durationText(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days > 0) return `${days} d ${hours} h`;
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min` : `${seconds} s`;
+}

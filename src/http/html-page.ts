@@ -1,11 +1,11 @@
 /** Renders the HTML page of a GET request: the relay, the state of its parts, and its methods with forms to call them. Pure. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { clean } from '../core/core.ts';
+import { clean, durationText } from '../core/core.ts';
 import type { MethodDescription } from '../rpc/rpc.ts';
 import { callExamples, canBeCalled, sampleJson } from './call-examples.ts';
 import { show } from './pages.ts';
-import type { PageContent, PagePlace } from './pages.ts';
+import type { PageContent, PageNode, PagePlace } from './pages.ts';
 
 const STYLE = readAsset('page.css');
 const SCRIPT = readAsset('page.js');
@@ -35,7 +35,7 @@ const FACTS: ReadonlyMap<string, string> = new Map([
 ]);
 // Other parts of the page show these fields.
 const NO_FACTS: ReadonlySet<string> = new Set(['host', 'port', 'plugins', 'server_time']);
-const GOOD: ReadonlySet<string> = new Set(['ready', 'busy', 'up', 'proven']);
+const GOOD: ReadonlySet<string> = new Set(['ready', 'busy', 'up', 'proven', 'self', 'reachable']);
 const BAD: ReadonlySet<string> = new Set([
   'failed',
   'not-loaded',
@@ -45,7 +45,11 @@ const BAD: ReadonlySet<string> = new Set([
   'never reached',
   'one-way',
   'not ready',
+  'unreachable',
 ]);
+// More rows would make the page slow; co2 nodes lists all.
+const MAX_NODES = 100;
+const SHORT_ID = 8;
 /** Shown beside the state of a plugin whose current version does not run, while an older one does. */
 const OLDER = 'older version';
 // The maximum number of forms per method, one for each signature. The relay's own methods have at most three.
@@ -83,7 +87,7 @@ export function htmlMethod(method: MethodDescription, { origin }: PagePlace): st
 function factsCard(properties: NonNullable<PageContent['properties']>, { origin }: PagePlace): string[] {
   const rows = Object.entries(properties)
     .filter(([name, value]) => !NO_FACTS.has(name) && value !== '')
-    .map(([name, value]) => [FACTS.get(name) ?? name, name === 'uptime' ? durationOf(Number(value)) : show(value)] as const);
+    .map(([name, value]) => [FACTS.get(name) ?? name, name === 'uptime' ? durationText(Number(value) * 1000) : show(value)] as const);
   const facts = [['Address', `${origin}/`] as const, ...rows].map(
     ([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${escaped(value)}</dd></div>`,
   );
@@ -98,7 +102,7 @@ function factsCard(properties: NonNullable<PageContent['properties']>, { origin 
 }
 
 /** Renders the part that changes while the relay runs. The script replaces it with the current state or with a live dashboard. */
-function stateCards({ overview, plugins, satellites }: PageContent): string[] {
+function stateCards({ overview, plugins, satellites, nodes }: PageContent): string[] {
   const cards: string[] = [];
   if (overview) {
     const peers = overview.peers.map(({ name, state, session, node }) => [escaped(name), badge(state), badge(session), escaped(node)]);
@@ -121,6 +125,7 @@ function stateCards({ overview, plugins, satellites }: PageContent): string[] {
     const headings = ['Name', 'Runs as', 'State', ...(plugins ? ['Restarts', 'Dicts waiting', 'Last error'] : [])];
     cards.push(...stateCard('Plugins', headings, rows, 'None. Save a file in the plugins directory.'));
   }
+  if (nodes) cards.push(...nodesCard(nodes));
   if (satellites) {
     const rows = satellites.map(({ nick, addr, ping_current: ping, ping_fails: fails, ...rest }) => [
       escaped(show(nick)),
@@ -136,6 +141,36 @@ function stateCards({ overview, plugins, satellites }: PageContent): string[] {
   if (cards.length === 0) return [];
   const refresh = '<button type="button" id="refresh" data-script hidden>Refresh</button>';
   return ['<section class="card">', `<div class="heading"><h2>State</h2>${refresh}</div>`, ...cards, '</section>'];
+}
+
+/** An empty group for a relay that is alone: the script replaces groups by their order. */
+function nodesCard(nodes: readonly PageNode[]): string[] {
+  if (nodes.length < 2) return ['<div class="group"></div>'];
+  const showsWaiting = nodes.some(({ waiting }) => waiting !== undefined);
+  const rows = nodes
+    .slice(0, MAX_NODES)
+    .map((node) => [
+      escaped(node.nick),
+      `<span title="${escaped(node.node)}">${escaped(node.node.slice(0, SHORT_ID))}…</span>`,
+      badge(node.state),
+      escaped(wayTo(node)),
+      node.rtt === undefined ? '' : `${node.rtt.toFixed(1)} ms`,
+      `${counted(node.methods, 'method')}${node.work.length === 0 ? '' : `, ${counted(node.work.length, 'type')} of work`}`,
+      ...(showsWaiting ? [node.waiting === undefined ? '' : String(node.waiting)] : []),
+    ]);
+  const headings = ['Nick', 'Node', 'State', 'Way', 'Round trip', 'Offers', ...(showsWaiting ? ['Messages waiting'] : [])];
+  const title = nodes.length > MAX_NODES ? `Nodes: the first ${MAX_NODES} of ${nodes.length}` : 'Nodes';
+  return stateCard(title, headings, rows, '');
+}
+
+/** `a link, 5 ms` or `2 links by cellar, 10 ms`; empty if there is none. */
+function wayTo({ way }: PageNode): string {
+  if (!way) return '';
+  return `${way.links === 1 ? 'a link' : `${way.links} links by ${way.hop}`}, ${way.cost} ms`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function stateCard(title: string, headings: readonly string[], rows: readonly (readonly string[])[], none: string): string[] {
@@ -314,14 +349,6 @@ function documentOf(title: string, state: string, parts: readonly string[]): str
 function badge(state: string): string {
   const kind = GOOD.has(state) ? ' good' : BAD.has(state) ? ' bad' : state === OLDER ? ' warning' : '';
   return `<span class="state${kind}">${escaped(state)}</span>`;
-}
-
-/** `3 d 4 h`, `12 min`, `45 s` */
-function durationOf(seconds: number): string {
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (days > 0) return `${days} d ${hours} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min` : `${Math.round(seconds)} s`;
 }
 
 /** Reads a file of `web/`, which is next to `src/` and `dist/`. */

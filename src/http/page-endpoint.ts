@@ -17,6 +17,8 @@ export interface AboutRelay {
   satellites(): NonNullable<PageContent['satellites']>;
   plugins(): NonNullable<PageContent['plugins']>;
   overview(): NonNullable<PageContent['overview']>;
+  /** Those of the mesh, this relay included. */
+  nodes(): NonNullable<PageContent['nodes']>;
 }
 
 export interface PageEndpointParts {
@@ -65,7 +67,13 @@ function statesFor(caller: Principal, { dispatcher, about }: PageEndpointParts):
   return {
     ...(dispatcher.may('relay.get_satellites', caller) && { satellites: about.satellites() }),
     ...(dispatcher.may('plugin.list', caller) && { plugins: about.plugins() }),
+    ...(dispatcher.may('relay.get_nodes', caller) && { nodes: nodesFor(caller, { dispatcher, about }) }),
   };
+}
+
+function nodesFor(caller: Principal, { dispatcher, about }: Pick<PageEndpointParts, 'dispatcher' | 'about'>): PageContent['nodes'] {
+  const nodes = about.nodes();
+  return dispatcher.may('outbox.list', caller) ? nodes : nodes.map((node) => ({ ...node, waiting: undefined }));
 }
 
 function findMethod(names: readonly string[], methods: PageContent['methods']): MethodDescription | Rejection {

@@ -13,8 +13,31 @@ export interface PageContent {
   readonly satellites?: readonly ReturnType<typeof recordOnWire>[];
   /** The local plugins, with their states. */
   readonly plugins?: readonly ReturnType<typeof pluginOnWire>[];
+  /** The nodes of the mesh, this relay included. */
+  readonly nodes?: readonly PageNode[];
   /** States without causes; in HTML only. */
   readonly overview?: Overview;
+}
+
+/** A node of the mesh. */
+export interface PageNode {
+  readonly node: string;
+  readonly nick: string;
+  /** `self`, `reachable`, `unreachable` or `left`. */
+  readonly state: string;
+  readonly version: string;
+  /** 0 to 100. */
+  readonly load: number;
+  /** The nick of the first node on the way to it, and the ms and links of that way; undefined if there is none. */
+  readonly way: { readonly hop: string; readonly cost: number; readonly links: number } | undefined;
+  /** The number of methods that it offers. */
+  readonly methods: number;
+  /** The types of work that it offers. */
+  readonly work: readonly string[];
+  /** The round trip of a link to it, in ms. */
+  readonly rtt: number | undefined;
+  /** Messages that wait for it; undefined unless it is a neighbour, and the reader may know. */
+  readonly waiting: number | undefined;
 }
 
 /** The URL of the reader, and how much to show. */
@@ -54,12 +77,13 @@ export function textMethod(method: MethodDescription, { origin }: PagePlace): st
 }
 
 /** The page as a JSON document. */
-export function jsonPage({ properties, methods, satellites, plugins }: PageContent, { origin }: PagePlace): string {
+export function jsonPage({ properties, methods, satellites, plugins, nodes }: PageContent, { origin }: PagePlace): string {
   const page = {
     properties: properties && toJson(properties),
     methods: methods?.map((method) => ({ ...method, calls: callExamples(method, origin) })),
     satellites: satellites?.map(toJson),
     plugins: plugins?.map(toJson),
+    nodes,
   };
   // Characters that could deceive a reader on a terminal are escaped.
   return JSON.stringify(page).replace(JSON_UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -200,7 +200,10 @@ export class Trust {
     const pending = this.#pending.get(id);
     const known = this.#nodes.get(id);
     if (pending === undefined && known === undefined) {
-      const waiting = [...this.#pending.keys()].slice(0, 10).join(', ');
+      const waiting = [...this.#pending]
+        .slice(0, 10)
+        .map(([key, { nick }]) => `${key} (${clean(nick, 60)})`)
+        .join(', ');
       const text = `node '${id.slice(0, 40)}' does not wait for approval (waiting: ${waiting === '' ? 'none' : waiting}); it has to call this relay first, which needs trust: 'pair' here`;
       throw new RelayError('INVALID_PARAMS', text);
     }

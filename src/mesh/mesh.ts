@@ -19,7 +19,7 @@ import type { PeerProof } from './proven-transport.ts';
 
 export { PEER_EVENTS, peerLogger } from './peer-events.ts';
 export type { PeerEvent } from './peer-events.ts';
-export { NodeIndex } from './node-index.ts';
+export { NodeIndex, describeNode, nodeNamed } from './node-index.ts';
 export { Peering } from './peering.ts';
 export type { PeeringStatus } from './peering.ts';
 export type { Discovery, Find } from './discovery.ts';

@@ -1,15 +1,51 @@
 /** Finds nodes of the mesh by what is known of them: by a host_id of their server, or by the name that somebody gives them. */
-import { RelayError, clean } from '../core/core.ts';
+import { RelayError, clean, suggest } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import { isNodeId } from '../identity/identity.ts';
+import type { LinkState } from '../mesh-core/mesh-core.ts';
 import type { MeshPort } from './port.ts';
 
 // A dict is checked against an index that is at most so old.
 const MAX_AGE_MS = 1000;
 // What is not found is looked for again in a new index, at most this often: clients have host_ids that belong to no node.
 const RENEW_MS = 100;
-// Names in the text of an error.
-const MAX_NAMED = 8;
+// Ids in the text of an error.
+const MAX_NAMED = 10;
+
+type Named = Pick<LinkState, 'id' | 'nick' | 'isLeaving'>;
+
+/**
+ * The id of the node with this id, or with this nick if only one node has it. With `mayBeAway`, for what waits until the node is there, an
+ * id also names a node of which nothing is known, and a nick one that has left. Throws a RelayError NOT_FOUND that says which nodes there
+ * are.
+ */
+export function nodeNamed(name: string, nodes: readonly Named[], { mayBeAway = false } = {}): string {
+  if ((mayBeAway && isNodeId(name)) || nodes.some(({ id }) => id === name)) return name;
+  const named = nodes.filter(({ nick }) => nick === name);
+  const present = named.filter(({ isLeaving }) => !isLeaving);
+  const candidates = mayBeAway && present.length === 0 ? named : present;
+  const [first, ...others] = candidates;
+  if (first && others.length === 0) return first.id;
+  const shown = `'${clean(name, 100)}'`;
+  if (first) {
+    const ids = candidates.map(({ id }) => id).sort();
+    throw notFound(`${ids.length} nodes are named ${shown}: use the id of one, ${ids.slice(0, MAX_NAMED).join(' or ')}`);
+  }
+  if (named.length > 0) throw notFound(`node ${shown} has left the mesh; is its relay running?`);
+  const known = new Set(nodes.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' ? id : nick)));
+  const remedy = mayBeAway ? '; a node that is down can be named by its id' : '';
+  throw notFound(`no node is named ${shown}${suggest(name, [...known].sort())}${remedy}`);
+}
+
+/** A node for people: `node cellar (xeb3jf4y...)`, or its id alone if its nick is not known. */
+export function describeNode(id: string, nodes: readonly Named[]): string {
+  const nick = nodes.find((node) => node.id === id)?.nick ?? '';
+  return nick === '' ? `node ${id}` : `node ${clean(nick, 60)} (${id})`;
+}
+
+function notFound(text: string): RelayError {
+  return new RelayError('NOT_FOUND', text, { isForCaller: true });
+}
 
 /** See the head of this file. */
 export class NodeIndex {
@@ -18,7 +54,6 @@ export class NodeIndex {
   #madeAt = -Infinity;
   #owners = new Map<string, string>();
   #hostIds = new Map<string, string>();
-  #nicks = new Map<string, readonly string[]>();
 
   constructor(port: Pick<MeshPort, 'nodes'>, clock: Pick<Clock, 'now'>) {
     this.#port = port;
@@ -40,22 +75,9 @@ export class NodeIndex {
     return this.#hostIds.get(node);
   }
 
-  /**
-   * The id of the node with this nick, if only one known node has it. An id names its node, also while nothing is known of it. Throws a
-   * RelayError NOT_FOUND that names the nodes in question.
-   */
+  /** The id of a node that may be away, as {@link nodeNamed} finds it. */
   resolve(name: string): string {
-    if (isNodeId(name)) return name;
-    this.#renew(0);
-    const [id, ...others] = this.#nicks.get(name) ?? [];
-    if (id === undefined)
-      throw new RelayError(
-        'NOT_FOUND',
-        `no known node has the name '${clean(name, 60)}' (known: ${named([...this.#nicks.keys()])}); is its relay running? A node that is down can be named by its id`,
-      );
-    if (others.length > 0)
-      throw new RelayError('NOT_FOUND', `several nodes have the name '${clean(name, 60)}'; use an id: ${named([id, ...others])}`);
-    return id;
+    return nodeNamed(name, this.#port.nodes(), { mayBeAway: true });
   }
 
   #renew(maxAgeMs: number): void {
@@ -63,19 +85,13 @@ export class NodeIndex {
     if (now - this.#madeAt <= maxAgeMs) return;
     this.#madeAt = now;
     const [before, owners] = [this.#owners, new Map<string, string>()];
-    const [hostIds, nicks] = [new Map<string, string>(), new Map<string, readonly string[]>()];
-    for (const { id, nick, hostIds: own } of this.#port.nodes()) {
-      nicks.set(nick, [...(nicks.get(nick) ?? []), id]);
+    const hostIds = new Map<string, string>();
+    for (const { id, hostIds: own } of this.#port.nodes()) {
       const [first] = own;
       if (first !== undefined) hostIds.set(id, first);
       // A node that claims the host_id of another one later does not get it.
       for (const hostId of own) if (!owners.has(hostId) || before.get(hostId) === id) owners.set(hostId, id);
     }
-    [this.#owners, this.#hostIds, this.#nicks] = [owners, hostIds, nicks];
+    [this.#owners, this.#hostIds] = [owners, hostIds];
   }
-}
-
-function named(names: readonly string[]): string {
-  const shown = names.slice(0, MAX_NAMED).map((name) => clean(name, 60));
-  return [...shown, ...(names.length > MAX_NAMED ? [`${names.length - MAX_NAMED} more`] : [])].join(', ');
 }

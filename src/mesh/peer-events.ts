@@ -52,14 +52,14 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
   const log = logs('mesh');
   const strangers = new RateLimitedLog(log, clock);
   const finds = rateLimitedInfo(log, clock);
+  const nicks = new Latest();
+  const proofs = new Latest();
   return (event) => {
+    if ('nick' in event) nicks.set(event.node, event.nick);
     switch (event.type) {
       case 'peer.proven':
-        log[event.how === 'insecure' ? 'warn' : 'info'](
-          event.how === 'insecure'
-            ? `${nameOf(event)} at ${event.peer} is a peer without any check (trust: 'insecure')`
-            : `${nameOf(event)} at ${event.peer} has proved its key (${event.how})`,
-        );
+        // Sessions are renewed; only another node or another reason is news.
+        logProof(event, log, proofs.set(event.peer, `${event.node} ${event.how}`));
         break;
       case 'peer.pinned':
         if (event.before === undefined) log.info(`pinned the key of peer ${event.peer}: ${nameOf(event)}`);
@@ -99,7 +99,7 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
       case 'mesh.link':
       case 'node.up':
       case 'node.down':
-        logNode(event, log);
+        logNode(event, log, nicks);
         break;
       case 'mesh.alarm':
         strangers.warn(`ALARM: ${clean(event.reason, 500)}`);
@@ -107,15 +107,49 @@ export function peerLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: 
   };
 }
 
-function logNode(event: Extract<PeerEvent, { readonly type: 'mesh.link' | `node.${string}` }>, log: Pick<Log, 'info' | 'warn'>): void {
+function logProof(event: Extract<PeerEvent, { readonly type: 'peer.proven' }>, log: Log, isNews: boolean): void {
+  if (event.how === 'insecure') log.warn(`${nameOf(event)} at ${event.peer} is a peer without any check (trust: 'insecure')`);
+  else log[isNews ? 'info' : 'debug'](`${nameOf(event)} at ${event.peer} has proved its key (${event.how})`);
+}
+
+function logNode(
+  event: Extract<PeerEvent, { readonly type: 'mesh.link' | `node.${string}` }>,
+  log: Pick<Log, 'info' | 'warn'>,
+  nicks: Latest,
+): void {
   if (event.type === 'mesh.link') {
-    log.info(`the link to node ${event.node} is ${event.state === 'up' ? 'up' : `down: ${clean(event.reason, 300)}`}`);
+    const name = nameOf({ node: event.node, nick: nicks.get(event.node) ?? '' });
+    log.info(`the link to ${name} is ${event.state === 'up' ? 'up' : `down: ${clean(event.reason, 300)}`}`);
   } else if (event.type === 'node.up') {
     log.info(`${nameOf(event)} can be reached`);
   } else if (event.reason === 'left') {
     log.info(`${nameOf(event)} said goodbye`);
   } else {
     log.warn(`${nameOf(event)} cannot be reached any more`);
+  }
+}
+
+// Nodes and addresses that are remembered: more than the neighbours of a relay.
+const MAX_LATEST = 1000;
+
+/** The latest text about each of the nodes or addresses that were heard of last. */
+class Latest {
+  readonly #texts = new Map<string, string>();
+
+  get(key: string): string | undefined {
+    return this.#texts.get(key);
+  }
+
+  /** True if the text has changed. */
+  set(key: string, text: string): boolean {
+    const isNew = this.#texts.get(key) !== text;
+    this.#texts.delete(key);
+    this.#texts.set(key, text);
+    for (const oldest of this.#texts.keys()) {
+      if (this.#texts.size <= MAX_LATEST) break;
+      this.#texts.delete(oldest);
+    }
+    return isNew;
   }
 }
 
@@ -128,5 +162,5 @@ function rateLimitedInfo(log: Pick<Log, 'info'>, clock: Pick<Clock, 'now'>): Rat
 }
 
 function nameOf({ node, nick }: NodeName): string {
-  return `node ${node} (${clean(nick, 64)})`;
+  return nick === '' ? `node ${node}` : `node ${node} (${clean(nick, 64)})`;
 }

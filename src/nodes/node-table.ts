@@ -1,5 +1,5 @@
 /** What is known of the nodes of the mesh, by id and by name: from the link states that they send each other. */
-import { RelayError, clean, suggest } from '../core/core.ts';
+import { describeNode, nodeNamed } from '../mesh/mesh.ts';
 import type { MeshPort } from '../mesh/mesh.ts';
 import { MAX_HOPS } from '../mesh-core/mesh-core.ts';
 
@@ -41,9 +41,6 @@ export const METHOD = 'method:';
 export const WORK = 'work:';
 export const VERSION = 'version:';
 
-// Nodes that an error names.
-const MAX_NAMED = 10;
-
 export class NodeTable {
   readonly self: string;
   readonly #port: Pick<MeshPort, 'nodes' | 'path' | 'isTooFar' | 'links'>;
@@ -77,31 +74,12 @@ export class NodeTable {
 
   /** The id of the node with this id, or with this nick if only one node has it. Throws a RelayError NOT_FOUND. */
   resolve(name: string): string {
-    const states = this.#port.nodes();
-    if (name === this.self || states.some(({ id }) => id === name)) return name;
-    const named = states.filter(({ nick, isLeaving }) => nick === name && !isLeaving);
-    const [first, ...others] = named;
-    if (first && others.length === 0) return first.id;
-    if (first) {
-      const ids = named.map(({ id }) => id).sort();
-      throw new RelayError(
-        'NOT_FOUND',
-        `${named.length} nodes are named '${clean(name, 100)}': use the id of one, ${ids.slice(0, MAX_NAMED).join(' or ')}`,
-        {
-          isForCaller: true,
-        },
-      );
-    }
-    if (states.some(({ nick }) => nick === name))
-      throw new RelayError('NOT_FOUND', `node '${clean(name, 100)}' has left the mesh; is its relay running?`, { isForCaller: true });
-    const known = new Set(states.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' ? id : nick)));
-    throw new RelayError('NOT_FOUND', `no node is named '${clean(name, 100)}'${suggest(name, [...known].sort())}`, { isForCaller: true });
+    return name === this.self ? name : nodeNamed(name, this.#port.nodes());
   }
 
   /** The node for a log line or an error: its nick and id. */
   describe(id: string): string {
-    const nick = this.nickOf(id);
-    return nick === '' ? `node ${id}` : `node ${clean(nick, 60)} (${id})`;
+    return describeNode(id, this.#port.nodes());
   }
 
   /** '' if it is not known. */

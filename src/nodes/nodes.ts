@@ -2,10 +2,12 @@
 import type { Clock, LogSource, Step } from '../core/core.ts';
 import { writeJson } from '../json/json.ts';
 import type { MeshPort } from '../mesh/mesh.ts';
+import type { NeighbourStatus } from '../mesh-core/mesh-core.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import { MeshCalls } from './mesh-calls.ts';
 import { addNodeMethods, hopOnWire } from './methods.ts';
 import { NodeTable } from './node-table.ts';
+import type { NodeInfo } from './node-table.ts';
 import { Offer } from './offer.ts';
 import { Traceroute } from './traceroute.ts';
 
@@ -18,6 +20,19 @@ export type { NodeInfo, Route } from './node-table.ts';
 export { Offer } from './offer.ts';
 export { Traceroute } from './traceroute.ts';
 export type { Hop, Step } from './traceroute.ts';
+
+/** A node at a glance. */
+export interface NodeOverview extends Omit<NodeInfo, 'methods' | 'epoch' | 'neighbours' | 'id' | 'addresses'> {
+  readonly node: string;
+  /** The nick of the neighbour on the way to it, and the ms and links of that way; undefined if there is none. */
+  readonly way: { readonly hop: string; readonly cost: number; readonly links: number } | undefined;
+  /** The number of methods that its plugins offer. */
+  readonly methods: number;
+  /** ms; undefined unless it is a neighbour with a link. */
+  readonly rtt: number | undefined;
+  /** Messages that wait here for it; undefined unless it is a neighbour. */
+  readonly waiting: number | undefined;
+}
 
 /** A server-sent event; `data` is one line of JSON. */
 interface NodeEvent {
@@ -66,6 +81,21 @@ export class Nodes {
   /** The id of a node with this id or nick. Throws a RelayError NOT_FOUND. */
   resolve(name: string): string {
     return this.table.resolve(name);
+  }
+
+  /** All nodes at a glance, as {@link NodeTable.list} sorts them. */
+  overview(neighbours: readonly NeighbourStatus[]): readonly NodeOverview[] {
+    const links = new Map(neighbours.map((neighbour) => [neighbour.id, neighbour]));
+    const routes = new Map(this.table.routes().map((route) => [route.node, route]));
+    return this.table.list().map(({ id, nick, state, version, load, methods, work }) => {
+      const [link, route] = [links.get(id), routes.get(id)];
+      return {
+        ...{ node: id, nick, state, version, load, methods: methods.length, work },
+        way: route && { hop: this.table.nickOf(route.hop), cost: route.cost, links: route.links },
+        rtt: link?.state === 'up' ? link.rttMs : undefined,
+        waiting: link?.waitingMessages,
+      };
+    });
   }
 
   /** The hops to a node as server-sent events: `hop` as soon as each has answered, then `end`. */

@@ -88,8 +88,13 @@ function readAddress(to: unknown): { readonly nodes: readonly string[] } | { rea
     }
   }
   throw wrong(
-    `to is the id or nick of a node, {node: name}, {group: [name, ...]} with at most ${MAX_GROUP} nodes, or {any: capability}; found ${clean(showValue(to), 200)}`,
+    `to is the id or nick of a node, {node: name}, {group: [name, ...]} with at most ${MAX_GROUP} nodes, or {any: capability}; found ${described(to)}`,
   );
+}
+
+function described(to: unknown): string {
+  if (typeof to !== 'object' || to === null || Array.isArray(to)) return clean(showValue(to), 200);
+  return clean(`a struct with ${Object.keys(to).join(', ') || 'no members'}`, 200);
 }
 
 function isName(name: unknown): name is string {

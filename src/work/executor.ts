@@ -93,11 +93,9 @@ export class Executors {
         'INVALID_PARAMS',
         `${clean(type, 100)} does several kinds of work; name one: ${[only, ...others].map((one) => one.type).join(', ')}`,
       );
-    const hint = suggest(type, [...this.#all.keys()]);
-    throw new RelayError(
-      'INVALID_PARAMS',
-      `nothing here does the work '${clean(type, 100)}'${hint || '; work.types lists what can be submitted'}`,
-    );
+    const known = [...this.#all.keys()];
+    const hint = known.length === 0 ? '; no plugin here offers work' : suggest(type, known);
+    throw new RelayError('INVALID_PARAMS', `nothing here does the work '${clean(type, 100)}'${hint}`);
   }
 }
 

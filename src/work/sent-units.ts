@@ -5,6 +5,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RelayError, SerialQueue, clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
+import { describeNode } from '../mesh/mesh.ts';
 import type { MeshOutcome } from '../mesh/mesh.ts';
 import type { PageOptions, StreamPage } from '../streams/streams.ts';
 import { Double } from '../values/values.ts';
@@ -193,7 +194,8 @@ export class SentUnits {
     try {
       if ((await this.#ask(unit, 'work.release')) !== undefined && placement.isDelivered === true) return;
     } catch (error) {
-      if (!isAboutConnection(error)) this.#parts.log.warn(`node ${placement.node} does not release unit ${unit.id}: ${reasonOf(error)}`);
+      if (!isAboutConnection(error))
+        this.#parts.log.warn(`${this.#name(placement.node)} does not release unit ${unit.id}: ${reasonOf(error)}`);
     }
     await this.#retract(unit, 'release');
   }
@@ -243,7 +245,7 @@ export class SentUnits {
       const now = units.get(id) ?? unit;
       const isOver = now.state.type === 'lost' || waitMs === 0;
       if (isOver)
-        throw new RelayError('UNAVAILABLE', `the results of unit ${id} are at node ${node}: ${reasonOf(error)}`, { cause: error });
+        throw new RelayError('UNAVAILABLE', `the results of unit ${id} are at ${this.#name(node)}: ${reasonOf(error)}`, { cause: error });
       // A reader that waits goes on when the node can be reached again, until the unit is lost.
       await new Promise<void>((resolve) => clock.after(Math.min(waitMs, RETRY_MS), resolve));
       signal?.throwIfAborted();
@@ -291,13 +293,18 @@ export class SentUnits {
     return calls.call(node, method, [{ unit: idAt(id, this.#self) }], { timeoutMs: ANSWER_MS });
   }
 
+  /** The node for people. */
+  #name(node: string): string {
+    return describeNode(node, this.#parts.network.port.nodes());
+  }
+
   /** What became of the message with a submission. Never rejects. */
   async #ended(id: string, { status, reason }: MeshOutcome): Promise<void> {
     if (status !== 'delivered') {
       const why = reason === '' ? '' : `: ${clean(reason, 500)}`;
       const node = this.#parts.units.get(id)?.placement?.node ?? '';
       if (status === 'expired') await this.#expire(id, node);
-      else await this.#settle(id, { type: 'failed', reason: `node ${node} did not take it${why}` });
+      else await this.#settle(id, { type: 'failed', reason: `${this.#name(node)} did not take it${why}` });
       return;
     }
     this.#since.set(id, this.#parts.clock.now());
@@ -367,7 +374,7 @@ export class SentUnits {
         if (!mentioned.has(id) && since !== undefined && now - since >= LEASE_MS) lost.push(id);
       }
     }
-    for (const id of lost) await this.#lose(id, `node ${node} does not have it any more`);
+    for (const id of lost) await this.#lose(id, `${this.#name(node)} does not have it any more`);
   }
 
   async #take(id: string, { report, position }: UnitReport): Promise<void> {
@@ -396,7 +403,7 @@ export class SentUnits {
       if (state.type === 'pending' && placement.isDelivered !== true && date() >= expiresAt + EXPIRY_GRACE_MS) void this.#expire(id, node);
       if (isFinal(state) || placement.isDelivered !== true || since === undefined || now - since < LEASE_MS) continue;
       const isSilent = now - heardAt >= LEASE_MS;
-      if (isSilent) void this.#lose(id, `node ${node} was not heard of for ${LEASE_MS / 1000} s`);
+      if (isSilent) void this.#lose(id, `${this.#name(node)} was not heard of for ${LEASE_MS / 1000} s`);
       // It has never mentioned this unit, or has nothing new to tell of it.
       if (isSilent || !this.#latest.has(id)) isAllWanted = true;
     }
@@ -404,7 +411,7 @@ export class SentUnits {
   }
 
   #expire(id: string, node: string): Promise<void> {
-    return this.#settle(id, { type: 'expired', reason: `it did not reach node ${node} in time (ttl)` });
+    return this.#settle(id, { type: 'expired', reason: `it did not reach ${this.#name(node)} in time (ttl)` });
   }
 
   #lose(id: string, reason: string): Promise<void> {

@@ -1,7 +1,8 @@
 /** The wire method `work.submit`: which node is to run a unit, or one unit each of several nodes. */
 import { submitterOf } from '../access/access.ts';
 import type { Submitter } from '../access/access.ts';
-import { RelayError, clean, randomHex } from '../core/core.ts';
+import { clean, randomHex } from '../core/core.ts';
+import { nodeNamed } from '../mesh/mesh.ts';
 import { onlyMembers, wrongParams } from '../rpc/rpc.ts';
 import type { Method } from '../rpc/rpc.ts';
 import { dictOf, isDict } from '../values/values.ts';
@@ -26,7 +27,6 @@ const MAX_MS = 366 * 24 * 3_600_000;
 // One call stores as many units, each with its payload.
 const MAX_GROUP = 64;
 const ANY = 'any';
-const NODE_ID = /^[a-z2-7]{32}$/;
 const newId = randomHex(10);
 
 /** The method. */
@@ -101,20 +101,8 @@ function runnerOf(node: Value | undefined, { id, type }: Submission, { work, net
   // The same unit again stays where it is.
   if (node === ANY) return (id === undefined ? undefined : work.get(id)?.placement?.node) ?? nearest(type, work, network);
   if (!network) throw wrongParams(`no route to node '${clean(node, 100)}' (known: ${names.join(', ')}); work runs on this relay only`);
-  const found = resolve(node, network);
+  const found = nodeNamed(node, network.port.nodes(), { mayBeAway: true });
   return found === network.calls.self ? undefined : found;
-}
-
-/** A node that is down may have said goodbye, or be forgotten: its nick or its id says which one is meant. */
-function resolve(node: string, { calls, port }: WorkNetwork): string {
-  try {
-    return calls.resolve(node);
-  } catch (error) {
-    const [left, ...others] = port.nodes().filter(({ nick, isLeaving }) => isLeaving && nick === node);
-    if (left && others.length === 0) return left.id;
-    if (RelayError.is(error) && error.code === 'NOT_FOUND' && NODE_ID.test(node)) return node;
-    throw error;
-  }
 }
 
 /** The nearest node that offers this type; of several the least busy one. Undefined: this relay, or nobody. */

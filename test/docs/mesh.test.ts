@@ -52,7 +52,7 @@ test('every snippet is run by a test', (t) => {
       // examples/mesh, which test/examples runs.
       'picture',
       ...['first', 'second', 'list', 'forget', 'pair-config', 'pair', 'trust', 'discovery-config', 'discovery'],
-      ...['secret', 'secret-config', 'nat-config', 'trust-no-link', 'certificates', 'ca-config', 'nodes', 'call-node'],
+      ...['secret', 'secret-config', 'nat-config', 'trust-no-link', 'certificates', 'ca-config', 'outbox', 'nodes', 'call-node'],
     ],
   );
 });
@@ -199,7 +199,7 @@ test('the commands show the nodes of the mesh, and both they and a plugin call a
 @Satellite() export class Spam extends Plugin { @Exposed() add(a: number, b: number): number { return a + b; } }
 `;
   const attic = await start(t, ports[0]!, { 'config.ts': sourceOf('first', ports), 'plugins/ham/eggs.ts': sourceOf('call-node') });
-  await start(t, ports[1]!, { 'config.ts': sourceOf('second', ports), 'plugins/ham/spam.ts': spam });
+  const cellar = await start(t, ports[1]!, { 'config.ts': sourceOf('second', ports), 'plugins/ham/spam.ts': spam });
   while (!(await co2(t, attic, 'co2 nodes --json')).includes('"reachable"'));
   while (!JSON.stringify(await attic.call('relay.get_network_methods')).includes('ham.spam.add'));
   const says = [
@@ -214,4 +214,19 @@ test('the commands show the nodes of the mesh, and both they and a plugin call a
   t.is(commands.length, says.length);
   for (const [index, command] of commands.entries()) t.regex(await co2(t, attic, command), says[index]!, command);
   t.is(await co2(t, attic, 'co2 call ham.eggs.sum 2 3'), '5');
+
+  cellar.kill('SIGTERM');
+  await cellar.exit;
+  await co2(t, attic, 'co2 notify data=later co2.to.node=cellar');
+  const outbox = sourceOf('outbox').trim().split('\n');
+  const listed = await co2(t, attic, outbox[0]!);
+  t.regex(listed, /^id +state +waiting for +kind .*\n\w{32}\.\d+\.\S+ +waiting +cellar +dict +\d+ +true +\d s ago +in 23 h 59 min +0 +-$/);
+  const [, id = ''] = /\n(\S+)/.exec(listed) ?? [];
+  const answers = [/ waiting +cellar /, /\n +data +later/, `tried again: ${id}`, `dropped: ${id}`];
+  for (const [index, command] of outbox.slice(1).entries()) {
+    const answer = await co2(t, attic, command.replace('ID', id));
+    if (typeof answers[index] === 'string') t.is(answer, answers[index]);
+    else t.regex(answer, answers[index]!);
+  }
+  t.is(await co2(t, attic, outbox[0]!), 'nothing waits for other nodes');
 });

@@ -14,7 +14,8 @@ import { quoted } from '../../src/core/core.ts';
 import { readJson } from '../../src/json/json.ts';
 import type { MethodDescription } from '../../src/rpc/rpc.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import { startRelay } from '../support/relays.ts';
+import { freePorts, startRelay } from '../support/relays.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { exchange, request, requestBytes } from './raw.ts';
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
@@ -147,7 +148,9 @@ function contentOf(text: string): PageContent {
     plugins: [{ name: text, kind: text, state: text, isOlder: true }],
   } as const;
   const plugins = [{ name: text, reason: text, restarts: 1, waiting: 1, last_error: text, reload_error: text }];
-  return { properties: { [text]: text }, methods, satellites: [{ nick: text, addr: [text, 1] }] as never, overview, plugins };
+  const node = { node: text, nick: text, state: text, version: text, load: 1, methods: 1, work: [text], rtt: 1, waiting: 1 };
+  const nodes = [1, 2].map((links) => ({ ...node, way: { hop: text, cost: 1, links } }));
+  return { properties: { [text]: text }, methods, satellites: [{ nick: text, addr: [text, 1] }] as never, overview, plugins, nodes };
 }
 
 test('names, help and records are escaped in every format', (t) => {
@@ -178,6 +181,55 @@ test('names, help and records are escaped in every format', (t) => {
     }),
     { numRuns: 500 },
   );
+});
+
+test('the nodes of the mesh are shown to those who may list them, and what waits only to admins; a relay alone shows none', async (t) => {
+  const ports = await freePorts(2);
+  const url = (index: number): string => `http://127.0.0.1:${ports[index]!}`;
+  const near = await startRelay(t, { port: ports[0]!, peers: [url(1)], nick: '<b>near' });
+  const pageOf = async (headers: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const { body } = await request(url(0), { method: 'GET', path: '/?part=state', headers: { accept: BROWSER, ...headers } });
+    return body.toString();
+  };
+  const admin = { authorization: `Bearer ${near.adminToken}` };
+  t.true((await pageOf(admin)).includes('<div class="group"></div>'));
+  t.false((await pageOf(admin)).includes('<h3>Nodes'));
+
+  const joined = near.events.next(({ type }) => type === 'node.up');
+  const far = await startRelay(t, { port: ports[1]!, peers: [url(0)], nick: 'far' });
+  await joined;
+  const nodes = (await near.call('relay.get_nodes')) as readonly Dict[];
+  const shown = await pageOf(admin);
+  const row = (nick: string, state: string, rest: string): RegExp =>
+    new RegExp(
+      `<td>${nick}</td><td><span title="[a-z2-7]{32}">[a-z2-7]{8}…</span></td><td><span class="state good">${state}</span></td>${rest}`,
+    );
+  t.is(nodes.length, 2);
+  t.regex(shown, /<h3>Nodes<\/h3>/);
+  t.regex(shown, row('&lt;b&gt;near', 'self', '<td></td><td></td>'));
+  t.regex(shown, row('far', 'reachable', String.raw`<td>a link, \d+ ms</td><td>(?:\d+\.\d ms)?</td><td>\d methods?</td><td>\d+</td>`));
+  const anonymous = await pageOf();
+  t.true(anonymous.includes('<h3>Nodes') && !anonymous.includes('Messages waiting'));
+  const json = await request(url(0), { method: 'GET', headers: { accept: 'application/json', ...admin } });
+  t.like((JSON.parse(json.body.toString()) as { nodes: object[] }).nodes[1], { nick: 'far', state: 'reachable' });
+
+  const down = near.events.next(({ type }) => type === 'node.down');
+  await far.stop();
+  await down;
+  t.regex(await pageOf(admin), /<td>far<\/td>.*<span class="state">left<\/span>/);
+});
+
+test('a caller who may not list nodes does not see them', async (t) => {
+  const { url } = await startRelay(t, { access: { local: ['read'] } });
+  const json = await request(url, { method: 'GET', headers: { accept: 'application/json' } });
+  t.false('nodes' in (JSON.parse(json.body.toString()) as object));
+});
+
+test('a page lists at most 100 nodes, and says how many there are', (t) => {
+  const { nodes } = contentOf('x');
+  const page = htmlPage({ nodes: Array.from({ length: 120 }, () => nodes![0]!) }, { origin: 'http://x', showsCalls: false });
+  t.true(page.includes('Nodes: the first 100 of 120'));
+  t.is(page.match(/<tr>/g)!.length, 101);
 });
 
 const SIGNATURES: readonly (readonly string[])[] = [

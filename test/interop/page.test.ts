@@ -261,6 +261,27 @@ test('the page follows the states while it is visible, keeps input and focus, an
   t.deepEqual(problems, []);
 });
 
+test('a node that joins the mesh appears, and leaves the other states in their places', async (t) => {
+  const ports = await freePorts(2);
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+  const near = await relayWithPlugin(t, { port: ports[0]!, nick: 'near', peers: [urls[1]!] });
+  const { page, problems } = await open(t, 'about:blank');
+  await page.clock.install();
+  await page.goto(near.url);
+  const live = page.locator('#live');
+  t.notRegex(await live.innerText(), /Nodes/);
+  const joined = near.events.next(({ type }) => type === 'node.up');
+  await startRelay(t, { port: ports[1]!, nick: HOSTILE.slice(0, 60), peers: [urls[0]!] });
+  await joined;
+  await page.clock.runFor(5000);
+  await live.locator('h3', { hasText: 'Nodes' }).waitFor();
+  const headings = await live.locator('h3').allInnerTexts();
+  t.deepEqual(headings, ['Peers', 'Plugins', 'Nodes', '0 remote satellites']);
+  t.regex(await live.innerText(), /Nodes[^]*"'><img src=x.*\sreachable\s+a link, \d+ ms[^]*near\s+\S+…\s+self\s/);
+  t.is(await page.evaluate('window.hacked'), undefined);
+  t.deepEqual(problems, []);
+});
+
 test('it fits a phone, in light and dark, and can be read without its script', async (t) => {
   const { url } = await relayWithPlugin(t, {
     peers: [`http://a-peer-with-a-very-long-name.${'x'.repeat(40)}.example:2004`],

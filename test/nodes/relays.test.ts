@@ -131,18 +131,30 @@ test('a node that stops answers nobody any more, and callers learn why', async (
   t.like(hops.at(-1), { nick: 'n2', reached: false });
 });
 
-test('co2 shows nodes, routes, pings, traces and methods of the mesh, and calls methods of a node', async (t) => {
-  const { relays, ids } = await line(t);
-  const [near] = relays;
-  const co2 = async (
-    ...args: readonly string[]
-  ): Promise<{ readonly code: number | null; readonly out: string; readonly json: unknown }> => {
-    const { code, stdout, stderr } = await runCo2(t, { args: [...args, '--url', near.url] }).exit;
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly json: unknown;
+}
+
+/** Runs commands as the admin of a relay. */
+function runner(t: ExecutionContext, { url, adminToken }: TestRelay): (...args: readonly string[]) => Promise<Ran> {
+  return async (...args) => {
+    const { code, stdout, stderr } = await runCo2(t, { args: [...args, '--url', url, '--token', adminToken] }).exit;
     const out = [...stdout, ...stderr].join('\n');
     return { code, out, json: args.includes('--json') && code === 0 ? (JSON.parse(stdout.join('\n')) as unknown) : undefined };
   };
+}
+
+test('co2 shows nodes, routes, pings, traces and methods of the mesh, and calls methods of a node', async (t) => {
+  const { relays, ids } = await line(t);
+  const [near] = relays;
+  const co2 = runner(t, near);
   t.regex((await co2('nodes')).out, new RegExp(`^nick +node +state .*\n(.*\n)*n2 +${ids[2]!} +reachable `));
+  t.regex((await co2('nodes')).out, /\nn0 +\w{32} +self +\S+ +\d+ +- +- +- +\d.*\nn1 .*\nn2 +\w{32} +reachable +\S+ +\d+ +2 +\d+ +n1 /);
   t.is(((await co2('nodes', '--json')).json as unknown[]).length, 3);
+  t.regex((await co2('status')).out, /\nmesh +3 nodes, 2 reachable\n/);
+  t.is((await co2('routes', 'n0')).out, 'there is no way to n0 at present; co2 nodes shows its state');
   t.regex((await co2('routes')).out, /^nick +node +hop_nick .*\nn1 +\w{32} +n1 .*\nn2 +\w{32} +n1 /);
   t.like((await co2('routes', 'n2', '--json')).json, [{ nick: 'n2', links: 2 }]);
   t.regex((await co2('ping', 'n2')).out, /^n2 answered in \d+(\.\d)? ms \(co2-relay \d.*, 0 units of work run\)$/);
@@ -157,4 +169,31 @@ test('co2 shows nodes, routes, pings, traces and methods of the mesh, and calls 
   const missing = await co2('traceroute', 'n9');
   t.regex(missing.out, /^co2: fault 404: no node is named 'n9'; did you mean "n0"\?$/);
   t.is(missing.code, 1);
+});
+
+test('co2 outbox shows what waits for a node by its nick, the dict in it, and drops it; unknown names are errors', async (t) => {
+  const { relays, ids } = await line(t);
+  const [near, , far] = relays;
+  const co2 = runner(t, near);
+  t.is((await co2('outbox')).out, 'nothing waits for other nodes');
+  await far.stop();
+  await co2('notify', '{"data": {"nothing": null, "text": "later"}, "co2": {"to": {"node": "n2"}}}');
+  const { messages } = (await co2('outbox', 'list', '--node', 'n2', '--json')).json as { readonly messages: readonly Dict[] };
+  const own = messages.filter(({ kind }) => kind === 'dict');
+  t.like(own, [{ target: ids[2], waiting_for: [ids[2]], durable: true }]);
+  t.is(own.length, 1);
+  const id = own[0]!.id as string;
+  t.regex((await co2('outbox', 'list', '--node', 'n2')).out, /^id +state +waiting for .*\n(?:.*\n)*\S+ +\S+ +n2 +dict /);
+  t.is((await co2('outbox', 'list', '--node', 'n1')).out, 'nothing waits for other nodes');
+  t.regex((await co2('outbox', 'list', '--node', 'n9')).out, /^co2: fault 404: no node is named 'n9'/);
+  t.regex((await co2('outbox', 'show', id)).out, /\n +nothing +null\n +text +later/);
+  // A caller that reads no nil gets the bytes.
+  const xml = await (await fetch(`${near.url}/RPC2`, { method: 'POST', headers: { 'content-type': 'text/xml', authorization: `Bearer ${near.adminToken}` }, body: `<methodCall><methodName>outbox.show</methodName><params><param><value><string>${id}</string></value></param></params></methodCall>` })).text(); // prettier-ignore
+  t.true(xml.includes('<name>payload</name>') && !xml.includes('<name>dict</name>') && !xml.includes('<fault>'), xml);
+  t.regex((await co2('status')).out, /\nmesh +3 nodes, 1 reachable, .*1 message kept \(co2 outbox\)\n/);
+  t.is((await co2('outbox', 'drop', id)).out, `dropped: ${id}`);
+  t.regex(
+    (await co2('outbox', 'show', id)).out,
+    /^co2: fault -32602: no message '.*' waits here; outbox\.list \(co2 outbox\) shows those that do$/,
+  );
 });

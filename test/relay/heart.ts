@@ -130,7 +130,7 @@ export function makeHeart(
   addSatelliteMethods(dispatcher.registry, { satellites, router, rejections, generationOf: () => 0 });
   addStatus(dispatcher.registry, {
     ...{ properties, counters: status, mesh: mesh.status, plugins: pluginHost.status, relayPlugins: relayPlugins.status },
-    capabilities: () => ({ work: { running: [], pending: 0, kept: 0, bytes: 0 }, recordings: [], services: [] }),
+    capabilities: () => ({ nodes: [], work: { running: [], pending: 0, kept: 0, bytes: 0 }, recordings: [], services: [] }),
   });
   dispatcher.expose(
     'ham.spam',

@@ -1,12 +1,15 @@
 /** The methods by which an operator sees what waits in the mesh for other nodes, tries it again, and gives it up. */
 import { RelayError, clean } from '../../core/core.ts';
+import { nodeNamed } from '../../mesh/mesh.ts';
 import type { MeshHost } from '../../mesh/mesh.ts';
 import { isCount, onlyMembers, wrongParams } from '../../rpc/rpc.ts';
 import type { MethodRegistry } from '../../rpc/rpc.ts';
-import { Double } from '../../values/values.ts';
-import type { Sendable, Value } from '../../values/values.ts';
+import { Attempt, Double } from '../../values/values.ts';
+import type { Dict, Sendable, Value } from '../../values/values.ts';
+import { parseStruct } from '../../xmlrpc/xmlrpc.ts';
+import { DICT, decodeDict } from '../dict-payload.ts';
 
-type Host = Pick<MeshHost, 'outbox'>;
+type Host = Pick<MeshHost, 'outbox' | 'nodes'>;
 type Entry = Extract<Awaited<ReturnType<MeshHost['outbox']>>, { readonly type: 'list' }>['entries'][number];
 
 const MAX_ENTRIES = 100;
@@ -16,22 +19,23 @@ export function addOutboxMethods(registry: MethodRegistry, host: Host | undefine
   registry.add({
     name: 'outbox.list',
     access: 'admin',
-    help: 'Lists what waits here in the mesh for other nodes, the oldest first: {after: position of the last one of the page before, limit: 1 to 100 (default 100), node: only what waits for this node}. Returns {messages, more}; each message has position, id, origin, target (empty: all nodes), waiting_for, state (waiting: there is no path; queued; in-flight; custody: a neighbour has it, and its target has not confirmed it), durable, bytes, kind, sent_ms_ago, ttl_left_ms, attempts and last_reason.',
+    help: 'Lists what waits here in the mesh for other nodes, the oldest first: {after: position of the last one of the page before, limit: 1 to 100 (default 100), node: the id or nick of a node, only what waits for it}. Returns {messages, more}; each message has position, id, origin, target (empty: all nodes), waiting_for, state (waiting: there is no path; queued; in-flight; custody: a neighbour has it, and its target has not confirmed it), durable, bytes, kind, sent_ms_ago, ttl_left_ms, attempts and last_reason.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: async (params) => {
       const { after = 0, limit = MAX_ENTRIES, node } = onlyMembers('outbox.list', params, ['after', 'limit', 'node']);
       if (!isCount(after, 0, Number.MAX_SAFE_INTEGER)) throw wrongParams('outbox.list: after is a position, from 0');
       if (!isCount(limit, 1, MAX_ENTRIES)) throw wrongParams(`outbox.list: limit is from 1 to ${MAX_ENTRIES}`);
-      if (node !== undefined && typeof node !== 'string') throw wrongParams('outbox.list: node is the id of a node');
+      if (node !== undefined && typeof node !== 'string') throw wrongParams('outbox.list: node is the id or nick of a node');
       if (!host) return { messages: [], more: false };
-      const answer = await host.outbox({ type: 'list', after, limit, node });
+      const id = node === undefined ? undefined : nodeNamed(node, host.nodes(), { mayBeAway: true });
+      const answer = await host.outbox({ type: 'list', after, limit, node: id });
       return answer.type === 'list' ? { messages: answer.entries.map(entryOnWire), more: answer.hasMore } : { messages: [], more: false };
     },
   });
   registry.add({
     name: 'outbox.show',
     access: 'admin',
-    help: 'Returns a message of outbox.list by its id, with the bytes that it carries as payload (base64).',
+    help: 'Returns a message of outbox.list by its id, with the bytes that it carries as payload (base64), and the dict if it carries one.',
     signatures: [['struct', 'string']],
     invoke: async (params) => {
       const id = idIn('outbox.show', params);
@@ -39,7 +43,10 @@ export function addOutboxMethods(registry: MethodRegistry, host: Host | undefine
       if (answer?.type !== 'message') throw unknown(id);
       const { entry, payload } = answer;
       if (!payload) throw new RelayError('STATE_DIRECTORY', `message ${clean(id, 100)} is damaged on the disk and cannot be read`);
-      return { ...entryOnWire(entry), payload };
+      const struct = { ...entryOnWire(entry), payload };
+      const dict = entry.head?.contentType === DICT ? dictIn(payload) : undefined;
+      // A caller that cannot read the dict, such as one with nil, gets its bytes.
+      return dict === undefined ? struct : new Attempt({ ...struct, dict }, () => struct);
     },
   });
   registry.add({
@@ -73,6 +80,17 @@ function entryOnWire(entry: Entry): Record<string, Sendable> {
     ...{ kind: head?.contentType ?? '', sent_ms_ago: new Double(Math.round(ageMs)), ttl_left_ms: new Double(Math.round(ttlLeftMs)) },
     ...{ attempts, last_reason: entry.lastReason ?? '' },
   };
+}
+
+/** The dict in a payload; undefined if it is damaged. */
+function dictIn(payload: Buffer): Dict | undefined {
+  try {
+    const { source } = decodeDict(payload);
+    return parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
+  } catch (error) {
+    if (RelayError.is(error)) return undefined;
+    throw error;
+  }
 }
 
 function idIn(method: string, [id, ...more]: readonly Value[]): string {

@@ -145,7 +145,7 @@ function peerUrl(text: string): URL {
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
   throw new RelayError(
     'INVALID_PARAMS',
-    `'${clean(text.replace(/\/\/[^/@\s]*@/, '//…@'), 200)}' is not a URL like http://192.168.1.7:2004`,
+    `'${clean(text.replace(/\/\/[^/@\s]*@/, '//…@'), 200)}' is not a URL like http://192.168.1.7:2004; nicks and ids name relays that discovery: true finds`,
   );
 }
 

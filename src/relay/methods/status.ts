@@ -18,6 +18,8 @@ export interface StatusParts {
 
 /** What plugins do besides messages and methods, as it is on the wire. */
 export interface CapabilitiesStatus {
+  /** The nodes of the mesh, this one included. */
+  readonly nodes: readonly { readonly state: string }[];
   readonly work: Readonly<Record<string, Sendable>>;
   /** Those that are not idle. */
   readonly recordings: readonly Readonly<Record<string, Sendable>>[];
@@ -41,12 +43,14 @@ export function addStatus(
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_messages (what is stored for durable satellites that are gone: satellite, waiting, bytes, drop_in_ms), work (running units, numbers of pending and kept ones, bytes), recordings that are not idle (name, state, reason, frames), services (name, state, reason, up, down), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
+    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_messages (what is stored for durable satellites that are gone: satellite, waiting, bytes, drop_in_ms), mesh (numbers of the nodes of the mesh, this one included, of those that are reachable and unreachable, and of messages that are kept for others), work (running units, numbers of pending and kept ones, bytes), recordings that are not idle (name, state, reason, frames), services (name, state, reason, up, down), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { accepted, sent, duplicates, originRefused } = counters();
       const { host_id, versions, start_time, uptime } = properties();
       const { plugins: hosted, satellites, problems, keptMessages, kept } = plugins();
+      const { nodes, ...others } = capabilities();
+      const inState = (wanted: string): number => nodes.filter(({ state }) => state === wanted).length;
       return {
         ...{ host_id, versions, start_time, uptime },
         dicts: { accepted, sent, duplicates, origin_refused: originRefused, hop_limited: mesh().hopLimited },
@@ -56,7 +60,11 @@ export function addStatus(
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_not_loaded: problems.length,
         kept_messages: keptMessages.map(keptMessagesOnWire),
-        ...capabilities(),
+        mesh: {
+          ...{ nodes: nodes.length, reachable: inState('reachable'), unreachable: inState('unreachable') },
+          kept: mesh().node?.kept ?? 0,
+        },
+        ...others,
         ...keptOnWire(kept),
       };
     },
