@@ -50,7 +50,7 @@ export function addStatus(
       const { host_id, versions, start_time, uptime } = properties();
       const { plugins: hosted, satellites, problems, keptMessages, kept } = plugins();
       const { nodes, ...others } = capabilities();
-      const inState = (wanted: string): number => nodes.filter(({ state }) => state === wanted).length;
+      const inState = (...wanted: readonly string[]): number => nodes.filter(({ state }) => wanted.includes(state)).length;
       return {
         ...{ host_id, versions, start_time, uptime },
         dicts: { accepted, sent, duplicates, origin_refused: originRefused, hop_limited: mesh().hopLimited },
@@ -61,7 +61,7 @@ export function addStatus(
         plugins_not_loaded: problems.length,
         kept_messages: keptMessages.map(keptMessagesOnWire),
         mesh: {
-          ...{ nodes: nodes.length, reachable: inState('reachable'), unreachable: inState('unreachable') },
+          ...{ nodes: nodes.length, reachable: inState('reachable'), unreachable: inState('unreachable', 'too-far') },
           kept: mesh().node?.kept ?? 0,
         },
         ...others,
