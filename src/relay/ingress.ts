@@ -7,7 +7,7 @@ import type { Clock } from '../core/core.ts';
 import type { Dict, Frozen, Sendable } from '../values/values.ts';
 import type { MeshArrival, NodeIndex } from '../mesh/mesh.ts';
 import type { Destination, Identity, Message } from '../message/message.ts';
-import { SET_BY_RELAYS, parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
+import { SET_BY_RELAYS, parseStruct, serialiseStructBytes, writeStruct } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import { decodeDict } from './dict-payload.ts';
 import { checkOrigin, checkSigned } from './origin-check.ts';
@@ -53,7 +53,7 @@ export function messageFromCaller(
   sender?: string,
   destination: Destination = 'all',
 ): Message {
-  requireData(dict);
+  requireData(Object.hasOwn(dict, 'data'));
   const ingress = sender === undefined ? ingressOf(dict, caller) : clientIngress(caller);
   const origin = checkOrigin(dict.host_id ?? sender, ingress, self.hostId, mint.clientRandom);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
@@ -81,13 +81,17 @@ export function messageFromCaller(
 /** A dict as XML in memory of its own. */
 export interface Written {
   readonly source: Buffer;
-  /** True if this relay wrote it, and not a program. */
-  readonly isOwnWriting: boolean;
+  /** The names of its members if this relay wrote it; undefined if a program did. */
+  readonly names?: readonly string[] | undefined;
+  /** True if it can certainly be read. Default false. */
+  readonly isReadable?: boolean | undefined;
 }
+
+const WITH_EXTENSIONS = { nil: true, i8: true };
 
 /** Writes the dict of a local satellite. Throws a RelayError with the path of a value that cannot be sent. */
 export function writtenHere(dict: Sendable): Written {
-  return { source: serialiseStructBytes(dict, { nil: true, i8: true }), isOwnWriting: true };
+  return writeStruct(dict, WITH_EXTENSIONS);
 }
 
 /**
@@ -95,16 +99,17 @@ export function writtenHere(dict: Sendable): Written {
  * read it, or if it has no `data`.
  */
 export function messageFromSatellite(
-  { source, isOwnWriting }: Written,
+  { source, names, isReadable }: Written,
   self: Identity,
   mint: Minter,
   destination: Destination = 'all',
   generation = 0,
 ): Message {
   const clientAddress = [self.address, self.port] as const;
-  // Parsed now, so that the sender learns about a dict that no receiver could read.
-  const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
-  requireData(dict);
+  // Parsed now unless that is certain, so that the sender learns about a dict that no receiver could read.
+  const dict = isReadable === true ? undefined : parseStruct(source, { limits: { maxBodyBytes: source.length } });
+  const members = dict ? Object.keys(dict) : (names ?? []);
+  requireData(members.includes('data'));
   return {
     id: mint.messageId(),
     destination,
@@ -114,7 +119,7 @@ export function messageFromSatellite(
     hostId: self.hostId,
     clientAddress,
     payload: source,
-    isOwnWriting: isOwnWriting && !SET_BY_RELAYS.some((name) => name in dict),
+    isOwnWriting: names !== undefined && !SET_BY_RELAYS.some((name) => members.includes(name)),
     frozen: viewOf(source, dict, self.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: 'local',
@@ -160,7 +165,7 @@ export function messageFromNode({ arrival, self, identity, index, mint, maxDictB
   if (source.length > maxDictBytes)
     throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed here (maxBodyBytes)`);
   const dict = parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
-  requireData(dict);
+  requireData(Object.hasOwn(dict, 'data'));
   const crossed = [...via, ...nodes.slice(1).flatMap((node) => index.hostIdOf(node) ?? [])];
   const last = parseHostId(crossed.at(-1) ?? by);
   const clientAddress = [last?.address ?? '', last?.port ?? 0] as const;
@@ -197,11 +202,11 @@ export function withContents(message: Message, { source, dict }: { readonly sour
 
 /** The XML of the dict as its caller wrote it, or serialized again if that is unknown. */
 export function sourceOf(dict: Dict, caller: Caller): Buffer {
-  return caller.sourceOf(dict) ?? serialiseStructBytes(dict, { nil: true, i8: true });
+  return caller.sourceOf(dict) ?? serialiseStructBytes(dict, WITH_EXTENSIONS);
 }
 
-function requireData(dict: Dict): void {
-  if (Object.hasOwn(dict, 'data')) return;
+function requireData(hasData: boolean): void {
+  if (hasData) return;
   throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");
 }
 
@@ -233,13 +238,14 @@ function stampedBy(
 }
 
 /**
- * The view of a dict that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting message holds it weakly:
- * it lives until the next full garbage collection, long enough for all recipients that are not delayed.
+ * The view of a dict that satellites get; without `dict`, it is decoded for the first of them. A decoded dict can take ten times the memory
+ * of its bytes, so a waiting message holds it weakly: it lives until the next full garbage collection, long enough for all recipients that
+ * are not delayed.
  */
-function viewOf(source: Buffer, dict: Dict, hostId: string, clientAddress: readonly [string, number]): () => Frozen {
-  let view = new WeakRef<View>({ dict, frozen: undefined });
+function viewOf(source: Buffer, dict: Dict | undefined, hostId: string, clientAddress: readonly [string, number]): () => Frozen {
+  let view = dict && new WeakRef<View>({ dict, frozen: undefined });
   return () => {
-    let current = view.deref();
+    let current = view?.deref();
     if (!current) {
       current = { dict: decodeAgain(source), frozen: undefined };
       view = new WeakRef(current);

@@ -176,7 +176,7 @@ export class Router {
 
   /** Sends a dict that a program submitted, with the XML that it wrote. */
   sendAsWritten(sender: LocalSender, dict: Dict, caller: Caller, options: Wanted = {}): Promise<string> {
-    return this.#send(sender, options, () => ({ source: sourceOf(dict, caller), isOwnWriting: false }));
+    return this.#send(sender, options, () => ({ source: sourceOf(dict, caller) }));
   }
 
   /** The message that remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */

@@ -29,6 +29,8 @@ interface StartedAttempt<Mark> {
 export class Walk<Mark> {
   /** The innermost array or struct. */
   top: WalkLevel | undefined;
+  /** The outermost one, also after it is left. */
+  root: WalkLevel | undefined;
   readonly #levels: WalkLevel[] = [];
   #attempt: StartedAttempt<Mark> | undefined;
 
@@ -41,7 +43,7 @@ export class Walk<Mark> {
     if (levels.length >= MAX_DEPTH) this.fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
     const { length } = names ?? (container as readonly unknown[]);
     const level = { container, length, names, isMap, next: 0 };
-    levels.push(level);
+    if (levels.push(level) === 1) this.root = level;
     this.top = level;
     return level;
   }
@@ -83,6 +85,7 @@ export class Walk<Mark> {
     this.#attempt = undefined;
     this.#levels.length = started.depth;
     this.top = started.level;
+    if (started.depth === 0) this.root = undefined;
     return { mark: started.mark, instead: started.attempt.otherwise(known) };
   }
 

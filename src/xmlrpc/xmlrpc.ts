@@ -17,5 +17,6 @@ export {
   serialiseResponseInTurns,
   serialiseStruct,
   serialiseStructBytes,
+  writeStruct,
 } from './write/messages.ts';
 export { cleanUnsendable } from './write/text.ts';

@@ -269,6 +269,7 @@ const UNSENDABLE: readonly (readonly [what: string, dict: unknown])[] = [
   ['a control character', { data: 'a\u0000b' }],
   ['too deep', { data: nested(100) }],
   ['more values than anybody reads', { data: Array.from({ length: 250_000 }, () => 1) }],
+  ['more members than anybody reads', { data: Object.fromEntries(Array.from({ length: 10_001 }, (_, index) => [`m${index}`, 1])) }],
   ['more bytes than anybody reads', { data: 'x'.repeat(9 * 1024 * 1024) }],
   ['a member name longer than anybody reads', { data: 1, ['n'.repeat(2000)]: 1 }],
 ];
@@ -286,8 +287,9 @@ test('changes that a satellite makes to its object after send have no effect', a
   const heart = makeHeart();
   const mine = { data: [1, 2] };
   const sent = heart.router.send('ham.spam.Spam', mine);
-  await sent;
   mine.data.push(3);
+  await sent;
+  mine.data.push(4);
   t.deepEqual(heart.delivered[0]?.message.frozen().dict.data, [1, 2]);
 });
 

@@ -18,6 +18,7 @@ import {
   serialiseResponse,
   serialiseStruct,
   serialiseStructBytes,
+  writeStruct,
 } from '../../src/xmlrpc/xmlrpc.ts';
 import { firstRun, learnRun, recallRun } from '../../src/xmlrpc/read/markup-runs.ts';
 import type { Scalar } from '../../src/xmlrpc/read/markup-runs.ts';
@@ -95,6 +96,35 @@ test('any object is written, or causes a RelayError', (t) => {
     }),
     { numRuns: 700 },
   );
+});
+
+// The relay does not read again what it has written itself.
+test('a struct that is written has the names that are read from it, and is refused for its number of members or values only', (t) => {
+  const value = fc.anything({ withBigInt: true, withDate: true, withMap: true, withTypedArray: true, withNullPrototype: true });
+  let written = 0;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(text, fc.oneof(value, fc.date(), fc.string({ unit: 'binary' }), text))),
+      fc.boolean(),
+      (members, isMap) => {
+        let struct: ReturnType<typeof writeStruct>;
+        try {
+          struct = writeStruct((isMap ? new Map(members) : Object.fromEntries(members)) as Sendable, { nil: true, i8: true });
+        } catch (error) {
+          t.true(RelayError.is(error), String(error));
+          return;
+        }
+        written++;
+        t.true(struct.isReadable);
+        t.deepEqual(struct.names.toSorted(), Object.keys(parseStruct(struct.source)).sort());
+      },
+    ),
+    { numRuns: 1000 },
+  );
+  t.true(written > 100, `only ${written} structs could be written`);
+  const many = (count: number): Sendable => ({ data: new Map(Array.from({ length: count }, (_, index) => [index.toString(36), null])) });
+  t.like(writeStruct(many(DEFAULT_LIMITS.maxMembers + 1), { nil: true }), { isReadable: false });
+  t.like(writeStruct(many(DEFAULT_LIMITS.maxMembers / 2), { nil: true }), { isReadable: true });
 });
 
 test('every fault is written and read, whatever its code and text', (t) => {

@@ -1,5 +1,7 @@
 /** The output buffer: bytes in chunks that grow as needed, and prebuilt byte sequences for frequent tags. */
 
+import { ownCopy } from '../own-copy.ts';
+
 /**
  * An ASCII text that is written eight bytes at a time, as doubles, the widest type that V8 stores. None of them is a NaN, which V8 might
  * change.
@@ -106,6 +108,11 @@ export class ByteBuffer {
     const copy = Buffer.allocUnsafe(this.at);
     this.bytes.copy(copy, 0, 0, this.at);
     return copy;
+  }
+
+  /** A copy of the bytes `from..to` of all that were written, in memory of its own. */
+  ownCopy(from: number, to: number): Buffer {
+    return ownCopy(this.#full.length > 0 ? Buffer.concat(this.parts(), this.size) : this.bytes, from, to);
   }
 
   /** The written bytes without a copy, if they fill a chunk that is not reused; otherwise undefined. Nothing may be written afterwards. */

@@ -6,7 +6,6 @@ import type { MaybePromise } from '../../core/core.ts';
 import type { Sendable } from '../../values/values.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { WriteOptions } from '../options.ts';
-import { ownCopy } from '../own-copy.ts';
 import { isMethodName } from '../read/grammar.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
@@ -36,9 +35,13 @@ const STRUCT = tagOf('<value><struct>');
 const STRUCT_END = tagOf('</struct></value>');
 const MEMBER_END = tagOf('</member>');
 const VALUE_START = tagOf('<value>');
-const VALUE = VALUE_START.length;
+const VALUE_END_LENGTH = '</value>'.length;
 const LAST_MEMBER_END = '</member></struct>'.length;
-const STRUCT_START = Buffer.from('<struct>');
+// All other limits of reading apply to writing, too.
+const READABLE_BYTES = Math.min(
+  DEFAULT_LIMITS.maxMembers * '<member><name></name><value><nil/></value></member>'.length,
+  DEFAULT_LIMITS.maxValues * '<value><nil/></value>'.length,
+);
 // The longest 32-bit integer.
 const INT_BYTES = 11;
 // One turn of the event loop writes this many bytes or milliseconds. The clock is read every `STEP_BYTES`, since cold code is slow.
@@ -211,12 +214,28 @@ export function serialiseStruct(dict: Sendable, options?: WriteOptions): string 
 
 /** Like {@link serialiseStruct}, as UTF-8 in memory of its own. */
 export function serialiseStructBytes(dict: Sendable, options?: WriteOptions): Buffer {
+  return writeStruct(dict, options).source;
+}
+
+/** A struct as it was written. */
+export interface WrittenStruct {
+  /** `<struct>…</struct>` as UTF-8, in memory of its own. */
+  readonly source: Buffer;
+  /** The names of its members. */
+  readonly names: readonly string[];
+  /** True if it can certainly be read; a larger one may have too many members or values. */
+  readonly isReadable: boolean;
+}
+
+/** Like {@link serialiseStructBytes}, with the names of the members that were written. */
+export function writeStruct(dict: Sendable, options: WriteOptions = {}): WrittenStruct {
   return written((out) => {
-    writeValue(out, dict, 'struct', options);
-    const value = out.copy();
-    if (!STRUCT_START.equals(value.subarray(VALUE, VALUE + STRUCT_START.length)))
-      throw new RelayError('INTERNAL', 'struct: expected a plain object or a Map');
-    return ownCopy(value, VALUE, value.length - VALUE - 1);
+    const writer = new ValueWriter(out, dict, 'struct', options);
+    writer.writeAll();
+    const { names } = writer;
+    if (!names) throw new RelayError('INTERNAL', 'struct: expected a plain object or a Map');
+    const source = out.ownCopy(VALUE_START.length, out.size - VALUE_END_LENGTH);
+    return { source, names, isReadable: source.length <= READABLE_BYTES };
   });
 }
 

@@ -60,8 +60,7 @@ interface LongValue {
 
 /** Writes `<value>…</value>` for `value`. Paths in errors start with `label` (`params[0]`). */
 export function writeValue(out: ByteBuffer, value: unknown, label: string, options: WriteOptions = {}): void {
-  const writer = new ValueWriter(out, value, label, options);
-  while (!writer.write(MAX_BYTES)) continue;
+  new ValueWriter(out, value, label, options).writeAll();
 }
 
 /** Writes one value in as many steps as the caller likes. */
@@ -79,6 +78,16 @@ export class ValueWriter {
     this.#walk = new Walk(label);
     this.#options = options;
     this.#next = { value };
+  }
+
+  /** The names of the members, if the value is a struct of which at least the start is written; otherwise undefined. */
+  get names(): readonly string[] | undefined {
+    return this.#walk.root?.names;
+  }
+
+  /** Writes everything that is not written. Throws a RelayError for values that cannot be sent. */
+  writeAll(): void {
+    while (!this.write(MAX_BYTES)) continue;
   }
 
   /** Continues for about `bytes` bytes; true once everything is written. Throws a RelayError for values that cannot be sent. */
