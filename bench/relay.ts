@@ -201,9 +201,12 @@ interface HopOptions {
 
 async function startHop(peers: Peers, { kind: { name, kind, broker, ...what }, receivers, delayMs = 0 }: HopOptions): Promise<Hop> {
   const port = String(broker?.port ?? (await freePort()));
-  const receiver = peers.fork('hop.ts', [kind, 'receive', port, String(receivers)]);
-  const near = await ready(receiver, name);
-  const ports = delayMs === 0 ? near : await ready(peers.fork('delay.ts', [delayMs, ...near].map(String)), `the delay for ${name}`);
+  const delayed = async (ports: readonly (number | string)[]): Promise<readonly (number | string)[]> =>
+    delayMs === 0 ? ports : ready(peers.fork('delay.ts', [delayMs, ...ports].map(String)), `the delay for ${name}`);
+  // Receivers may connect to the sender, too.
+  const [toSender = port] = await delayed([port]);
+  const receiver = peers.fork('hop.ts', [kind, 'receive', String(toSender), String(receivers)]);
+  const ports = await delayed(await ready(receiver, name));
   const sender = peers.fork('hop.ts', [kind, 'send', port, ...ports.map(String)]);
   await ready(sender, name);
   return new Hop(

@@ -16,6 +16,8 @@ export interface HttpLimits {
   readonly timeoutMs: number;
   /** Default 1 MiB. */
   readonly maxResponseBytes?: number | undefined;
+  /** Exchanges at once, each on a connection of its own. Default 1. */
+  readonly maxConnections?: number | undefined;
 }
 
 /** An answer over HTTP, with what it was read from. */
@@ -96,6 +98,7 @@ export class HttpLinkTransport implements LinkTransport {
       localAddress: this.#localAddress(),
       timeoutMs: this.limits.timeoutMs,
       maxResponseBytes: this.limits.maxResponseBytes ?? MAX_RESPONSE_BYTES,
+      maxConnections: this.limits.maxConnections,
       tls: this.tls,
       lookup,
     });

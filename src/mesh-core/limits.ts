@@ -23,6 +23,10 @@ export const BATCH_MESSAGES = 64;
 export const BATCH_BYTES = 256 * 1024;
 /** Messages that may be in flight to a neighbour: what it must be able to store before it acknowledges. */
 export const WINDOW_MESSAGES = 256;
+/** So many more for each ms of the round trip, in which a fast neighbour handles as many and the link would stand still. */
+export const WINDOW_PER_MS = 24;
+/** The largest window: that of a round trip of 75 ms. */
+export const MAX_WINDOW_MESSAGES = 2048;
 /** Bytes that may be in flight to a neighbour. */
 export const WINDOW_BYTES = 4 * 2 ** 20;
 

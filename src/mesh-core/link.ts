@@ -4,11 +4,13 @@ import {
   BATCH_MESSAGES,
   DRAIN_MS,
   HEARTBEAT_MS,
+  MAX_WINDOW_MESSAGES,
   RESEND_MS,
   SILENCE_MS,
   SYNC_MS,
   WINDOW_BYTES,
   WINDOW_MESSAGES,
+  WINDOW_PER_MS,
 } from './limits.ts';
 import { sizeOf } from './message.ts';
 import type { Envelope } from './message.ts';
@@ -85,8 +87,10 @@ export class Link<T> {
   // The clock of the neighbour in its last heartbeat, and when it came.
   #echo: { readonly at: number; readonly cameAt: number } | undefined;
   #rttMs: number | undefined;
-  // The last round trips, newest last.
+  // The last round trips, newest last, and the least of them: the way itself, without what waited or was suspended for a moment. It is 0
+  // until two are measured.
   #samples: number[] = [];
+  #leastRttMs = 0;
   #lateUntil = -Infinity;
 
   // What is sent, in order. Bounded by the window.
@@ -293,27 +297,27 @@ export class Link<T> {
       hasGap,
       returned: this.#returned,
       seen: this.#seenThrough,
-      window: WINDOW_MESSAGES,
+      window: Math.min(MAX_WINDOW_MESSAGES, WINDOW_MESSAGES + Math.floor(this.#leastRttMs * WINDOW_PER_MS)),
     };
   }
 
   #arrived(number: number, envelope: Envelope): void {
     if (number <= this.#received) return;
-    if (number > this.#received + 1) {
+    // Also one for which no window of ours has room: while nothing can be stored, memory would fill up.
+    if (number > this.#received + 1 || number > this.#settled + MAX_WINDOW_MESSAGES) {
       this.#hasGap = true;
       return;
     }
     this.#received = number;
     this.#counts.received++;
-    // The least one, since a neighbour that was suspended for a moment would make messages old that were not delayed.
-    const transitMs = this.#samples.length < 2 ? 0 : Math.floor(Math.min(...this.#samples) / 2);
+    const transitMs = Math.floor(this.#leastRttMs / 2);
     const { head, seal, payload, hops, ageMs, via } = envelope;
-    this.#user.arrived(this, number, { head, seal, payload, hops, ageMs: ageMs + transitMs, via });
+    this.#user.arrived(this, number, transitMs === 0 ? envelope : { head, seal, payload, hops, ageMs: ageMs + transitMs, via });
   }
 
   #acknowledged(ack: Ack, now: number): void {
     if (this.#returned.length > 0) this.#returned = this.#returned.filter(([number]) => number > ack.seen);
-    this.#window = Math.min(ack.window, WINDOW_MESSAGES);
+    this.#window = Math.min(ack.window, MAX_WINDOW_MESSAGES);
     if (ack.through > this.#seenThrough && ack.through <= this.#lastNumber) {
       const reasons = new Map(ack.returned);
       const count = this.#inFlight.findIndex(({ number }) => number > ack.through);
@@ -364,6 +368,7 @@ export class Link<T> {
   #measured(ms: number): void {
     if (ms < 0) return;
     this.#samples = [...this.#samples.slice(1 - SAMPLES), ms];
+    if (this.#samples.length > 1) this.#leastRttMs = Math.min(...this.#samples);
     this.#rttMs = this.#rttMs === undefined ? ms : 0.8 * this.#rttMs + 0.2 * ms;
   }
 }

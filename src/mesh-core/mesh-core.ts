@@ -5,7 +5,7 @@ export { ed25519Crypto, ed25519Signer } from './ed25519.ts';
 export { TIME_TABLE } from './journal.ts';
 export { EPHEMERAL } from './link-state.ts';
 export type { Description, LinkState } from './link-state.ts';
-export { MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS } from './limits.ts';
+export { BATCH_MESSAGES, MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS } from './limits.ts';
 export { HASH_BYTES } from './message.ts';
 export type { Envelope, Head } from './message.ts';
 export { ID_BYTES, idBytes, idText } from './node-id.ts';

@@ -1,21 +1,19 @@
 /**
- * The channels between neighbours over HTTP. The relay that dials posts `relay.push` with its frames, one request after the other, and
- * keeps one `relay.pull` open, which the other side answers when it has frames; so a relay that cannot be dialled has links as well.
- * Frames are numbered in both directions, since answers to the two methods may overtake each other.
+ * The channels between neighbours over HTTP. The relay that dials posts `relay.push` with its frames, and keeps one `relay.pull` open,
+ * which the other side answers when it has frames; so a relay that cannot be dialled has links as well. Requests and answers are numbered,
+ * since several may be under way at once and overtake each other. A push is answered when its frames are taken, with what they caused.
  */
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { RelayError, clean, reasonOf } from '../core/core.ts';
-import type { Clock } from '../core/core.ts';
+import { RelayError, andThen } from '../core/core.ts';
+import type { Clock, MaybePromise } from '../core/core.ts';
 import type { Frame, ProvenPeer } from '../mesh-core/mesh-core.ts';
-import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { frameBytes, frameOnWire, readFrame } from './frames.ts';
+import { FrameQueue, MAX_FRAMES, Ordered } from './frame-queue.ts';
+import { readFrame } from './frames.ts';
 
 /** Who has a channel. */
 export interface ChannelUser {
-  /** Frames of the other end, in order. */
-  frames(channel: number, frames: readonly Frame[]): void;
+  /** Frames of the other end, in order. Resolves when they are taken. */
+  frames(channel: number, frames: readonly Frame[]): MaybePromise<void>;
   /** The channel is closed or reset by the other end, or the network. */
   closed(channel: number, reason: string): void;
 }
@@ -49,157 +47,9 @@ export interface Greeted {
 
 /** How long a pull may wait. */
 export const PULL_MS = 25_000;
-/** What an answer to `relay.push` or `relay.pull` may have, in bytes of XML. One message alone may be larger. */
-const MAX_REQUEST_BYTES = 1024 * 1024;
-// The core has at most its windows in flight; more is a neighbour that no longer takes anything.
-const MAX_QUEUED_BYTES = 64 * 2 ** 20;
-const MAX_FRAMES = 1024;
-// Answers of one channel that may overtake each other: one push and one pull, and their successors.
-const MAX_EARLY = 8;
 // The other end is asked once more what it had to say before it closed.
 const CLOSING_MS = 10_000;
 const CHANNEL_ID = /^[0-9a-f]{32}$/;
-
-/** Frames that wait to be sent. */
-class FrameQueue {
-  #frames: { readonly frame: Frame; readonly bytes: number }[] = [];
-  #bytes = 0;
-
-  get isEmpty(): boolean {
-    return this.#frames.length === 0;
-  }
-
-  /** False if too much waits. */
-  add(frame: Frame): boolean {
-    const bytes = frameBytes(frame);
-    this.#bytes += bytes;
-    this.#frames.push({ frame, bytes });
-    return this.#bytes <= MAX_QUEUED_BYTES;
-  }
-
-  /** As many of the next ones as fit into a request, at least one. */
-  take(): Sendable[] {
-    let [count, bytes] = [0, 0];
-    for (const one of this.#frames) {
-      if (count > 0 && (bytes + one.bytes > MAX_REQUEST_BYTES || count >= MAX_FRAMES)) break;
-      bytes += one.bytes;
-      count++;
-    }
-    this.#bytes -= bytes;
-    return this.#frames.splice(0, count).map(({ frame }) => frameOnWire(frame));
-  }
-}
-
-/** Restores the order of what was numbered from 1. */
-class Ordered<T> {
-  #next = 1;
-  readonly #early = new Map<number, T>();
-
-  /** Calls `take` with this one and those that waited for it. Throws a RelayError INVALID_PARAMS for a number that cannot come. */
-  add(number: number, item: T, take: (item: T) => void): void {
-    if (number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
-      throw new RelayError('INVALID_PARAMS', `the frames of the mesh have the number ${number}, and ${this.#next} was expected`);
-    this.#early.set(number, item);
-    for (let next = this.#early.get(this.#next); next !== undefined; next = this.#early.get(this.#next)) {
-      this.#early.delete(this.#next++);
-      take(next);
-    }
-  }
-}
-
-/** The end that dialled. */
-export class DialledChannel implements Channel {
-  readonly #id = randomBytes(16).toString('hex');
-  readonly #queue = new FrameQueue();
-  readonly #received = new Ordered<readonly Frame[]>();
-  readonly #abort = new AbortController();
-  #pushes = 0;
-  #isPushing = false;
-  #isScheduled = false;
-  #isClosed = false;
-
-  /** The first frame opens the channel at the other end. */
-  constructor(
-    private readonly number: number,
-    private readonly call: ChannelCall,
-    private readonly user: ChannelUser,
-  ) {}
-
-  send(frame: Frame): void {
-    if (this.#isClosed) return;
-    if (this.#queue.add(frame)) this.#pushSoon();
-    else this.#fail('the neighbour takes nothing any more');
-  }
-
-  async close(reason: string): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    if (this.#queue.isEmpty && !this.#isPushing) this.#abort.abort(new RelayError('TRANSPORT', reason));
-    else this.#pushSoon();
-    const { signal } = this.#abort;
-    if (!signal.aborted) await once(signal, 'abort');
-  }
-
-  /** Gathers the frames of one turn of the event loop. */
-  #pushSoon(): void {
-    if (this.#isPushing || this.#isScheduled || this.#queue.isEmpty) return;
-    this.#isScheduled = true;
-    queueMicrotask(() => {
-      this.#isScheduled = false;
-      if (!this.#isPushing) void this.#pushAll();
-    });
-  }
-
-  async #pushAll(): Promise<void> {
-    this.#isPushing = true;
-    try {
-      while (!this.#queue.isEmpty) await this.#push(this.#queue.take());
-      if (this.#isClosed) this.#abort.abort(new RelayError('TRANSPORT', 'the channel is closed'));
-    } catch (error) {
-      this.#fail(reasonOf(error));
-    }
-    this.#isPushing = false;
-  }
-
-  async #push(frames: readonly Sendable[]): Promise<void> {
-    const number = ++this.#pushes;
-    this.#take(await this.call('relay.push', [this.#id, number, frames], this.#abort.signal));
-    if (number === 1) void this.#pull();
-  }
-
-  async #pull(): Promise<void> {
-    try {
-      while (!this.#isClosed) this.#take(await this.call('relay.pull', [this.#id, PULL_MS], this.#abort.signal));
-    } catch (error) {
-      this.#fail(reasonOf(error));
-    }
-  }
-
-  #take(answer: Value): void {
-    const { number, frames, closed } = answerIn(answer);
-    if (number > 0)
-      this.#received.add(number, frames, (next) => {
-        if (!this.#isClosed) this.user.frames(this.number, next);
-      });
-    if (closed !== undefined) this.#fail(clean(closed, 300));
-  }
-
-  #fail(reason: string): void {
-    this.#abort.abort(new RelayError('TRANSPORT', reason));
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.user.closed(this.number, reason);
-  }
-}
-
-/** An answer with frames: `number` is 0 if it has none. */
-function answerIn(value: Value): { readonly number: number; readonly frames: readonly Frame[]; readonly closed: string | undefined } {
-  if (!isDict(value)) throw new RelayError('TRANSPORT', 'the neighbour does not answer as a relay does');
-  const { n = 0, frames = [], closed } = value;
-  if (typeof n !== 'number' || !Array.isArray(frames) || frames.length > MAX_FRAMES)
-    throw new RelayError('TRANSPORT', 'the neighbour answers with frames that cannot be read');
-  return { number: n, frames: (frames as readonly Value[]).map(readFrame), closed: typeof closed === 'string' ? closed : undefined };
-}
 
 /** The end that was dialled. */
 class IncomingChannel implements Channel {
@@ -211,6 +61,8 @@ class IncomingChannel implements Channel {
   #whenTaken: () => void = () => undefined;
   #closed: string | undefined;
   #isScheduled = false;
+  /** Pushes whose frames are being taken. */
+  #pushes = 0;
   isOverfull = false;
 
   constructor(
@@ -221,12 +73,27 @@ class IncomingChannel implements Channel {
   send(frame: Frame): void {
     if (this.#closed !== undefined) return;
     if (!this.#queue.add(frame)) this.isOverfull = true;
-    // The answer to a push takes what its frames caused; a pull gets the rest.
-    if (this.#wake === undefined || this.#isScheduled) return;
+    this.#answerPullSoon();
+  }
+
+  /** The answer to a push takes what its frames caused; a pull gets the rest. */
+  #answerPullSoon(): void {
+    if (this.#wake === undefined || this.#pushes > 0 || this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#isScheduled = false;
-      if (!this.#queue.isEmpty) this.#wake?.();
+      if (!this.#queue.isEmpty && this.#pushes === 0) this.#wake?.();
+    });
+  }
+
+  /** Runs `take` with the frames of a push, and answers that once they are taken. */
+  pushed(take: () => MaybePromise<void>): MaybePromise<Sendable> {
+    this.#pushes++;
+    return andThen(take(), () => {
+      this.#pushes--;
+      const answer = this.answer();
+      if (!this.#queue.isEmpty) this.#answerPullSoon();
+      return answer;
     });
   }
 
@@ -309,17 +176,18 @@ export class IncomingChannels {
    * Answers `relay.push(channel, number, frames)` with `{n, frames}` for the other end, or `{closed}`. Throws a RelayError INVALID_PARAMS,
    * UNAVAILABLE if there is no such channel, or LIMIT.
    */
-  push(params: readonly Value[], { peer }: ChannelCaller): Sendable {
+  push(params: readonly Value[], { peer }: ChannelCaller): MaybePromise<Sendable> {
     const [id, number, list] = params;
     if (!Array.isArray(list) || list.length > MAX_FRAMES || typeof number !== 'number')
       throw new RelayError('INVALID_PARAMS', `relay.push takes a channel, a number and a list of at most ${MAX_FRAMES} frames`);
     const frames = (list as readonly Value[]).map(readFrame);
     const channel = number === 1 ? this.#open(id, peer) : this.#find(id, peer);
-    channel.received.add(number, frames, (next) => {
-      if (!channel.isClosed && next.length > 0) this.user.frames(channel.number, next);
+    const ready = channel.received.add(number, frames).flat();
+    return channel.pushed(() => {
+      const taken = channel.isClosed || ready.length === 0 ? undefined : this.user.frames(channel.number, ready);
+      if (channel.isOverfull && !channel.isClosed) this.#end(channel, 'too much waits for the neighbour');
+      return taken;
     });
-    if (channel.isOverfull && !channel.isClosed) this.#end(channel, 'too much waits for the neighbour');
-    return channel.answer();
   }
 
   /** Answers `relay.pull(channel, waitMs)` like {@link push}, once there is something or the time is up. */

@@ -3,6 +3,7 @@ import { RelayError } from '../core/core.ts';
 import type { HttpLimits, HttpLinkTransport } from '../links/links.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import { PULL_MS } from './channels.ts';
+import { MAX_PUSHES } from './frame-queue.ts';
 import type { ChannelCall, Dialled, Greeted } from './channels.ts';
 import type { OutgoingSession, ProvenTransport } from './proven-transport.ts';
 
@@ -27,7 +28,7 @@ export class DialledPeer implements Dialled {
   constructor(parts: DialledPeerParts) {
     this.#parts = parts;
     const { connect, timeoutMs } = parts;
-    this.#pushes = connect({ timeoutMs, maxResponseBytes: MAX_ANSWER_BYTES });
+    this.#pushes = connect({ timeoutMs, maxResponseBytes: MAX_ANSWER_BYTES, maxConnections: MAX_PUSHES });
     this.#pulls = connect({ timeoutMs: PULL_MS + timeoutMs, maxResponseBytes: MAX_ANSWER_BYTES });
   }
 

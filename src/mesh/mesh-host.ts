@@ -2,7 +2,8 @@
  * Runs the machine of this node: turns channels, store, clock and what the relay submits into its events, and carries out its effects.
  * Everything that is decided is decided in `mesh-core/`.
  */
-import { RelayError, clean, isPromise, reasonOf } from '../core/core.ts';
+import { RelayError, andThen, clean, isPromise, reasonOf } from '../core/core.ts';
+import type { MaybePromise } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { EPHEMERAL, MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
 import type {
@@ -20,8 +21,10 @@ import type {
   Signer,
 } from '../mesh-core/mesh-core.ts';
 import type { Sendable, Value } from '../values/values.ts';
-import { DialledChannel, IncomingChannels } from './channels.ts';
-import type { Channel, ChannelCaller, Dialled } from './channels.ts';
+import { IncomingChannels } from './channels.ts';
+import type { Channel, ChannelCaller, ChannelUser, Dialled } from './channels.ts';
+import { DialledChannel } from './dialled-channel.ts';
+import { Intake } from './intake.ts';
 import { NodeStore } from './node-store.ts';
 import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
@@ -61,6 +64,17 @@ export class MeshHost implements MeshPort {
   readonly #parts: MeshHostParts;
   readonly #store: NodeStore;
   readonly #incoming: IncomingChannels;
+  readonly #intake: Intake;
+  /** What all channels call. */
+  readonly #channelUser: ChannelUser = {
+    frames: (channel, frames) => this.#frames(channel, frames),
+    closed: (channel, reason) => {
+      // After the frames that came before it.
+      void andThen(this.#frames(channel, []), () => {
+        this.#closed(channel, reason);
+      });
+    },
+  };
   readonly #channels = new Map<number, Channel>();
   readonly #addresses = new Map<string, Dialled>();
   readonly #receivers = new Map<string, MeshReceiver>();
@@ -90,17 +104,15 @@ export class MeshHost implements MeshPort {
       this.#handle(events);
     });
     this.id = parts.id;
+    this.#intake = new Intake((slice) => {
+      this.#handle(slice.map(([channel, frame]) => ({ type: 'frame', channel, frame })));
+    });
     this.#incoming = new IncomingChannels(parts.clock, {
       opened: (channel, end, peer) => {
         this.#channels.set(channel, end);
         this.#proven(channel, peer);
       },
-      frames: (channel, frames) => {
-        this.#frames(channel, frames);
-      },
-      closed: (channel, reason) => {
-        this.#closed(channel, reason);
-      },
+      ...this.#channelUser,
     });
   }
 
@@ -226,7 +238,7 @@ export class MeshHost implements MeshPort {
   }
 
   /** Answers `relay.push`. */
-  push(params: readonly Value[], caller: ChannelCaller): Sendable {
+  push(params: readonly Value[], caller: ChannelCaller): MaybePromise<Sendable> {
     this.#requireRunning();
     return this.#incoming.push(params, caller);
   }
@@ -277,6 +289,7 @@ export class MeshHost implements MeshPort {
     this.#store.stop();
     for (const channel of this.#channels.values()) void channel.close('the relay stops');
     this.#channels.clear();
+    this.#intake.stop();
     this.#incoming.stop();
     this.#submissions.end();
     await Promise.all([...this.#addresses.values()].map((dialled) => dialled.close()));
@@ -301,8 +314,13 @@ export class MeshHost implements MeshPort {
     }
   }
 
-  #frames(channel: number, frames: readonly Frame[]): void {
-    this.#handle(frames.map((frame) => ({ type: 'frame', channel, frame })));
+  #frames(channel: number, frames: readonly Frame[]): MaybePromise<void> {
+    try {
+      return this.#intake.add(channel, frames);
+    } catch (error) {
+      this.#handle([{ type: 'closed', channel, reason: reasonOf(error) }]);
+    }
+    return undefined;
   }
 
   /** Messages for a new neighbour must not overtake the dicts that it gets by `notify` until its link is up. */
@@ -326,6 +344,7 @@ export class MeshHost implements MeshPort {
   async #closeChannel(number: number, reason: string): Promise<void> {
     const channel = this.#channels.get(number);
     this.#channels.delete(number);
+    this.#intake.forget(number);
     this.#closing++;
     await channel?.close(reason);
     this.#closing--;
@@ -418,14 +437,8 @@ export class MeshHost implements MeshPort {
       const greeted = await dialled?.greet();
       if (!greeted) throw new RelayError('TRANSPORT', 'it is not a relay of the mesh');
       if (this.#isStopped) return;
-      const end = new DialledChannel(channel, greeted.call, {
-        frames: (number, frames) => {
-          this.#frames(number, frames);
-        },
-        closed: (number, reason) => {
-          this.#closed(number, reason);
-        },
-      });
+      const { clock } = this.#parts;
+      const end = new DialledChannel({ number: channel, call: greeted.call, clock, user: this.#channelUser });
       this.#channels.set(channel, end);
       this.#proven(channel, greeted.peer);
     } catch (error) {

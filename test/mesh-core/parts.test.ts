@@ -5,9 +5,12 @@ import fc from 'fast-check';
 import { ByteReader, ByteWriter } from '../../src/mesh-core/bytes.ts';
 import { Dialer } from '../../src/mesh-core/dialer.ts';
 import { Held, decodeEntry } from '../../src/mesh-core/held.ts';
+import { MAX_WINDOW_MESSAGES, WINDOW_MESSAGES } from '../../src/mesh-core/limits.ts';
+import { Link } from '../../src/mesh-core/link.ts';
 import { isSigned, readState, signState } from '../../src/mesh-core/link-state.ts';
 import { LowMark } from '../../src/mesh-core/low-mark.ts';
 import { Topology, ed25519Crypto, ed25519Signer, idOfKey } from '../../src/mesh-core/mesh-core.ts';
+import type { Frame } from '../../src/mesh-core/mesh-core.ts';
 import { decodeHead, encodeHead } from '../../src/mesh-core/message.ts';
 import type { Head } from '../../src/mesh-core/message.ts';
 import { idBytes, idText } from '../../src/mesh-core/node-id.ts';
@@ -390,3 +393,68 @@ function plainHead(origin: string): Head {
     ...{ generation: 0, ref: '', contentType: 'dict', payloadHash: Buffer.alloc(32) },
   };
 }
+
+// Links
+
+/** A link, what it sends, and the numbers of the messages that arrive over it. */
+function linkOf(): { readonly link: Link<string>; readonly sent: Frame[]; readonly arrived: number[] } {
+  const [sent, arrived]: [Frame[], number[]] = [[], []];
+  const nothing = (): void => undefined;
+  const link = new Link<string>(
+    {
+      channel: 1,
+      peer: { id: 'a'.repeat(32), epoch: 1, instance: 'x' },
+      random: () => 0.5,
+      counts: { sent: 0, returned: 0, received: 0 },
+      user: {
+        ...{ taken: nothing, returned: nothing, syncing: nothing, isUp: nothing, closed: nothing },
+        send: (_, frame) => sent.push(frame),
+        arrived: (_, number) => arrived.push(number),
+      },
+    },
+    1000,
+  );
+  link.synced(1000);
+  return { link, sent, arrived };
+}
+
+const noAck = { through: 0, next: 1, hasGap: false, returned: [], seen: 0, window: 256 };
+const windowIn = (frame: Frame | undefined): number | undefined => (frame && 'ack' in frame ? frame.ack.window : undefined);
+
+test('a neighbour may have more messages in flight the longer the way is, and never more than memory has room for', (t) => {
+  const windowAt = (rttMs: number): number | undefined => {
+    const { link, sent } = linkOf();
+    for (const [at, echo] of [
+      [2000, 2000 - rttMs],
+      // A sample that is longer, since something waited in between, changes nothing.
+      [3000, 3000 - rttMs - 500],
+    ] as const)
+      link.frame({ type: 'beat', at, echo, heldMs: 0, ack: noAck }, at);
+    link.settle(1);
+    link.flush();
+    return windowIn(sent.at(-1));
+  };
+  t.is(windowAt(0), WINDOW_MESSAGES);
+  t.is(windowAt(40), WINDOW_MESSAGES + 40 * 24);
+  t.is(windowAt(900), MAX_WINDOW_MESSAGES);
+  const { link } = linkOf();
+  link.frame({ type: 'ack', ack: { ...noAck, window: 10 ** 6 } }, 1100);
+  t.is(link.room(1).messages, MAX_WINDOW_MESSAGES, 'also if it offers more');
+  link.frame({ type: 'ack', ack: { ...noAck, window: 0 } }, 1200);
+  t.is(link.room(1).messages, 0);
+});
+
+test('of a neighbour that ignores its window no more messages are taken than the largest window has, until they are stored', (t) => {
+  const { link, sent, arrived } = linkOf();
+  const envelope = { head: Buffer.alloc(1), seal: Buffer.alloc(1), payload: Buffer.alloc(1), hops: 1, ageMs: 0, via: [] };
+  const pushAll = (first: number): void => {
+    for (let at = first; at < first + 3000; at++) link.frame({ type: 'push', first: at, items: [envelope], ack: noAck }, 1100);
+  };
+  pushAll(1);
+  t.is(arrived.length, MAX_WINDOW_MESSAGES);
+  link.flush();
+  t.like(sent.at(-1), { type: 'ack', ack: { through: 0, next: MAX_WINDOW_MESSAGES + 1, hasGap: true } });
+  for (let number = 1; number <= 100; number++) link.settle(number);
+  pushAll(MAX_WINDOW_MESSAGES + 1);
+  t.is(arrived.length, MAX_WINDOW_MESSAGES + 100);
+});

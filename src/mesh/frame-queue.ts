@@ -1,0 +1,85 @@
+/** The two ends of the way of frames: those that wait for a request, and those that have overtaken others. */
+import { RelayError } from '../core/core.ts';
+import { BATCH_MESSAGES } from '../mesh-core/mesh-core.ts';
+import type { Frame } from '../mesh-core/mesh-core.ts';
+import type { Sendable } from '../values/values.ts';
+import { frameBytes, frameOnWire } from './frames.ts';
+
+/** Frames of one request or answer. */
+export const MAX_FRAMES = 1024;
+/** Requests with frames that a channel has under way at once: over a long way they follow one another closely. */
+export const MAX_PUSHES = 8;
+// What a request or answer may have, in bytes of XML. One message alone may be larger.
+const MAX_REQUEST_BYTES = 1024 * 1024;
+const MAX_REQUEST_MESSAGES = 4 * BATCH_MESSAGES;
+// What is worth a request of its own while others are under way.
+const FULL_BYTES = 128 * 1024;
+// The core has at most its windows in flight; more is a neighbour that no longer takes anything.
+const MAX_QUEUED_BYTES = 64 * 2 ** 20;
+// Requests or answers of one channel that may overtake others: all that are under way at once, and their successors.
+const MAX_EARLY = 2 * MAX_PUSHES;
+
+interface Queued {
+  readonly frame: Frame;
+  readonly bytes: number;
+  readonly messages: number;
+}
+
+/** Frames that wait to be sent. */
+export class FrameQueue {
+  #frames: Queued[] = [];
+  #bytes = 0;
+  #messages = 0;
+
+  get isEmpty(): boolean {
+    return this.#frames.length === 0;
+  }
+
+  /** True if so much waits that it should not wait for the answer to another request. */
+  get isFull(): boolean {
+    return this.#messages >= BATCH_MESSAGES || this.#bytes >= FULL_BYTES;
+  }
+
+  /** False if too much waits. */
+  add(frame: Frame): boolean {
+    const one = { frame, bytes: frameBytes(frame), messages: frame.type === 'push' ? frame.items.length : 0 };
+    this.#bytes += one.bytes;
+    this.#messages += one.messages;
+    this.#frames.push(one);
+    return this.#bytes <= MAX_QUEUED_BYTES;
+  }
+
+  /** As many of the next ones as fit into a request, at least one. */
+  take(): Sendable[] {
+    let [count, bytes, messages] = [0, 0, 0];
+    for (const one of this.#frames) {
+      const isTooMuch = bytes + one.bytes > MAX_REQUEST_BYTES || messages + one.messages > MAX_REQUEST_MESSAGES || count >= MAX_FRAMES;
+      if (count > 0 && isTooMuch) break;
+      bytes += one.bytes;
+      messages += one.messages;
+      count++;
+    }
+    this.#bytes -= bytes;
+    this.#messages -= messages;
+    return this.#frames.splice(0, count).map(({ frame }) => frameOnWire(frame));
+  }
+}
+
+/** Restores the order of what was numbered from 1. */
+export class Ordered<T> {
+  #next = 1;
+  readonly #early = new Map<number, T>();
+
+  /** Returns this one and those that waited for it. Throws a RelayError INVALID_PARAMS for a number that cannot come. */
+  add(number: number, item: T): readonly T[] {
+    if (number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
+      throw new RelayError('INVALID_PARAMS', `the frames of the mesh have the number ${number}, and ${this.#next} was expected`);
+    this.#early.set(number, item);
+    const ready: T[] = [];
+    for (let next = this.#early.get(this.#next); next !== undefined; next = this.#early.get(this.#next)) {
+      this.#early.delete(this.#next++);
+      ready.push(next);
+    }
+    return ready;
+  }
+}
