@@ -7,8 +7,18 @@ const MAX_VARINT_BYTES = 8;
 
 /** Appends values to a buffer. */
 export class ByteWriter {
-  #buffer = Buffer.allocUnsafe(256);
+  #buffer: Buffer;
   #length = 0;
+
+  /** `capacity`: bytes for which there is room without another buffer. */
+  constructor(capacity = 256) {
+    this.#buffer = Buffer.allocUnsafe(capacity);
+  }
+
+  /** Bytes that were written. */
+  get length(): number {
+    return this.#length;
+  }
 
   /** One byte. */
   byte(value: number): this {
@@ -32,7 +42,7 @@ export class ByteWriter {
   /** Bytes whose number the reader knows. */
   raw(bytes: Buffer): this {
     this.#reserve(bytes.length);
-    bytes.copy(this.#buffer, this.#length);
+    this.#buffer.set(bytes, this.#length);
     this.#length += bytes.length;
     return this;
   }
@@ -44,7 +54,14 @@ export class ByteWriter {
 
   /** A text in UTF-8 after the number of its bytes. */
   text(text: string): this {
-    return this.bytes(Buffer.from(text));
+    // No unit of UTF-16 takes more than three bytes.
+    this.#reserve(1 + 3 * text.length);
+    const bytes = this.#buffer.write(text, this.#length + 1);
+    if (bytes >= 0x80) return this.bytes(Buffer.from(text));
+    // The number of bytes takes one, as for most texts.
+    this.#buffer[this.#length] = bytes;
+    this.#length += 1 + bytes;
+    return this;
   }
 
   /** A copy of what was written, in memory of its own: it may be kept, and would keep all of a shared piece of 8 KiB with it. */
@@ -52,6 +69,11 @@ export class ByteWriter {
     const copy = Buffer.allocUnsafeSlow(this.#length);
     this.#buffer.copy(copy, 0, 0, this.#length);
     return copy;
+  }
+
+  /** A view of what was written from one position to another (default: all), for what is copied soon, and after the last change. */
+  view(from = 0, to = this.#length): Buffer {
+    return this.#buffer.subarray(from, to);
   }
 
   #reserve(bytes: number): void {
@@ -127,10 +149,14 @@ export class ByteReader {
   }
 
   text(maxBytes: number): string {
-    const bytes = this.bytes(maxBytes);
-    if (isAscii(bytes)) return bytes.toString('latin1');
+    const length = this.varint(maxBytes);
+    if (length === 0) return '';
+    const [start, end] = [this.#at, this.#at + length];
+    if (end > this.source.length) throw this.#malformed();
+    this.#at = end;
+    if (isAscii(this.source, start, end)) return this.source.toString('latin1', start, end);
     try {
-      return UTF8.decode(bytes);
+      return UTF8.decode(this.source.subarray(start, end));
     } catch {
       throw this.#malformed();
     }
@@ -151,7 +177,7 @@ export class ByteReader {
 }
 
 /** True if each byte is a letter of its own, as in most texts; they are decoded much faster. */
-function isAscii(bytes: Buffer): boolean {
-  for (const byte of bytes) if (byte >= 0x80) return false;
+function isAscii(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if ((bytes[at] ?? 0) >= 0x80) return false;
   return true;
 }

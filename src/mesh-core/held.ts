@@ -114,18 +114,22 @@ const DONE = 0;
 const MESSAGE = 1;
 const PROCESSED = 2;
 
+// Seven numbers of at most eight bytes each, and three single bytes.
+const MAX_RECORD_OVERHEAD = 64;
+
 /** Greatest count of numbers in a note of what is done or processed. */
 export const MAX_NOTED = 1024;
 
-/** The record of a message. */
-export function encodeHeld({ isOwn, isLocal, waitingFor }: Held, { envelope, at }: Arrival): Buffer {
-  const writer = new ByteWriter().byte(MESSAGE).byte((isOwn ? OWN : 0) | (isLocal ? LOCAL : 0));
+/** The record of a message, for a batch that is written soon: its memory may be shared. */
+export function encodeHeld({ isOwn, isLocal, waitingFor, bytes }: Held, { envelope, at }: Arrival): Buffer {
+  const writer = new ByteWriter(bytes + (envelope.via.length + waitingFor.length) * ID_BYTES + MAX_RECORD_OVERHEAD);
+  writer.byte(MESSAGE).byte((isOwn ? OWN : 0) | (isLocal ? LOCAL : 0));
   writer.varint(Math.floor(at)).varint(Math.floor(envelope.ageMs)).byte(envelope.hops);
   for (const ids of [envelope.via, waitingFor]) {
     writer.varint(ids.length);
     for (const id of ids) writer.raw(idBytes(id));
   }
-  return writer.bytes(envelope.head).bytes(envelope.seal).bytes(envelope.payload).end();
+  return writer.bytes(envelope.head).bytes(envelope.seal).bytes(envelope.payload).view();
 }
 
 /** The record of a message again, whose satellites have had it since. */

@@ -63,12 +63,17 @@ const ORDERED = 4;
 
 /** The signed bytes of a head. */
 export function encodeHead(head: Head): Buffer {
+  return writeHead(head, new ByteWriter()).end();
+}
+
+/** Appends the signed bytes of a head, as {@link encodeHead} makes them. */
+export function writeHead(head: Head, writer: ByteWriter): ByteWriter {
   const { target } = head;
   const flags = (target === undefined ? 0 : UNICAST) | (head.isDurable ? DURABLE : 0) | (head.isOrdered ? ORDERED : 0);
-  const writer = new ByteWriter().byte(VERSION).byte(flags).raw(idBytes(head.origin)).varint(head.epoch);
+  writer.byte(VERSION).byte(flags).raw(idBytes(head.origin)).varint(head.epoch);
   if (target !== undefined) writer.raw(idBytes(target));
   writer.varint(head.number).varint(head.low).varint(head.sentAt).varint(head.ttlMs).byte(head.generation);
-  return writer.text(head.hostId).text(head.ref).text(head.contentType).raw(head.payloadHash).end();
+  return writer.text(head.hostId).text(head.ref).text(head.contentType).raw(head.payloadHash);
 }
 
 /** Reads the signed bytes. Throws a RelayError INVALID_PARAMS unless they are exactly what {@link encodeHead} makes of the result. */
@@ -119,4 +124,14 @@ let lastKey = '';
 /** The bytes of an envelope that count against windows and quotas. */
 export function sizeOf({ head, seal, payload }: Envelope): number {
   return head.length + seal.length + payload.length;
+}
+
+/** The parts of an envelope in memory of their own: a message that waits would keep all of what it shares with others. */
+export function inOwnMemory(head: Buffer, seal: Buffer, payload: Buffer): Pick<Envelope, 'head' | 'seal' | 'payload'> {
+  const payloadAt = head.length + seal.length;
+  const own = Buffer.allocUnsafeSlow(payloadAt + payload.length);
+  own.set(head);
+  own.set(seal, head.length);
+  own.set(payload, payloadAt);
+  return { head: own.subarray(0, head.length), seal: own.subarray(head.length, payloadAt), payload: own.subarray(payloadAt) };
 }

@@ -1,10 +1,11 @@
 /** The messages of this node: checked, numbered in their streams, and signed in groups. */
+import { ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
 import type { HeldStream } from './held.ts';
 import type { Journal } from './journal.ts';
 import { BATCH_MESSAGES, DURABLE_TTL_MS, MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS, VOLATILE_TTL_MS } from './limits.ts';
 import { LowMark } from './low-mark.ts';
-import { MAX_TEXT_BYTES, encodeHead, streamKey } from './message.ts';
+import { MAX_TEXT_BYTES, inOwnMemory, streamKey, writeHead } from './message.ts';
 import type { Envelope, Head, StreamName } from './message.ts';
 import type { RefusalReason, Submission } from './ports.ts';
 import { sealGroup } from './seal.ts';
@@ -29,6 +30,9 @@ interface OwnStream {
   kept: number;
   readonly low: LowMark;
 }
+
+// Room for the heads of a group, without another buffer for most of them.
+const USUAL_HEAD_BYTES = 256;
 
 /** A submission that waits to be signed with others. */
 interface Waiting {
@@ -93,13 +97,16 @@ export class Origin {
     while (waiting.length > 0) {
       const group = waiting.splice(0, BATCH_MESSAGES);
       const heads = group.map((one) => this.#headOf(one, now));
-      const bytes = heads.map(encodeHead);
+      const writer = new ByteWriter(group.length * USUAL_HEAD_BYTES);
+      const ends = heads.map((head) => writeHead(head, writer).length);
+      const bytes = ends.map((end, index) => writer.view(ends[index - 1] ?? 0, end));
       const seals = sealGroup(bytes, this.#parts.signer, this.#parts.crypto);
       for (const [index, { submission }] of group.entries()) {
         const [head, headBytes, seal] = [heads[index], bytes[index], seals[index]];
         if (!head || !headBytes || !seal) continue;
         this.#stream(head).kept = head.number;
-        const envelope = { head: headBytes, seal, payload: submission.payload, hops: MAX_HOPS, ageMs: 0, via: [] };
+        const own = inOwnMemory(headBytes, seal, submission.payload);
+        const envelope = { head: own.head, seal: own.seal, payload: own.payload, hops: MAX_HOPS, ageMs: 0, via: [] };
         yield { token: submission.token, head, envelope };
       }
     }

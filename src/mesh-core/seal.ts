@@ -1,6 +1,6 @@
 /** Signs groups of messages with one signature, the root of a hash tree, and verifies single messages against it. */
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { HASH_BYTES } from './message.ts';
+import { HASH_BYTES, MAX_HEAD_BYTES } from './message.ts';
 import type { Envelope, Head } from './message.ts';
 import { idText } from './node-id.ts';
 
@@ -25,16 +25,18 @@ const SIGNATURE_BYTES = 64;
 // What is signed for one purpose is worth nothing for another.
 const PURPOSE = Buffer.from('co2/msg/1\0');
 // Leaves and inner nodes are hashed differently, so that none can be passed off as the other.
-const LEAF = Buffer.from([0]);
+const LEAF = 0;
 const INNER = 1;
-// The bytes of an inner node, which are hashed at once.
-const inner = Buffer.alloc(1 + 2 * HASH_BYTES, INNER);
+// What is hashed for a leaf and for an inner node.
+const leafBytes = Buffer.alloc(1 + MAX_HEAD_BYTES, LEAF);
+const innerBytes = Buffer.alloc(1 + 2 * HASH_BYTES, INNER);
 // A group of 64 has paths of six hashes.
 const MAX_DEPTH = 16;
+// The two numbers before the path, at most.
+const NUMBERS_BYTES = 4;
 /** Greater than any seal. */
 export const MAX_SEAL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 8 + MAX_DEPTH * HASH_BYTES;
-// Roots that were verified, and inner nodes that were hashed, for the messages of a group that come one by one.
-const MAX_ROOTS = 1024;
+// Nodes of trees that are remembered, for the messages of a group that come one by one.
 const MAX_NODES = 4096;
 
 // Ids are needed for every message, and a mesh has few of them.
@@ -53,9 +55,9 @@ export function idOfKey(crypto: Pick<Crypto, 'hash'>, publicKey: Buffer): string
   return id;
 }
 
-/** Signs the heads with one signature; returns the seal of each. */
+/** Signs the heads with one signature; returns the seal of each, all in shared memory. */
 export function sealGroup(heads: readonly Buffer[], signer: Signer, crypto: Crypto): readonly Buffer[] {
-  const levels: Buffer[][] = [heads.map((head) => crypto.hash(Buffer.concat([LEAF, head])))];
+  const levels: Buffer[][] = [heads.map((head) => leafOf(crypto, head))];
   for (let level = levels[0] ?? []; level.length > 1;) {
     const above: Buffer[] = [];
     for (let at = 0; at < level.length; at += 2) above.push(joined(crypto, level[at], level[at + 1]));
@@ -64,7 +66,8 @@ export function sealGroup(heads: readonly Buffer[], signer: Signer, crypto: Cryp
   }
   const root = levels.at(-1)?.[0] ?? Buffer.alloc(0);
   const signature = signer.sign(Buffer.concat([PURPOSE, root]));
-  return heads.map((_, index) => {
+  const writer = new ByteWriter(heads.length * (PUBLIC_KEY_BYTES + SIGNATURE_BYTES + NUMBERS_BYTES + levels.length * HASH_BYTES));
+  const ends = heads.map((_, index) => {
     const path: Buffer[] = [];
     let sides = 0;
     for (let [depth, at] = [0, index]; depth < levels.length - 1; depth++, at >>= 1) {
@@ -74,29 +77,43 @@ export function sealGroup(heads: readonly Buffer[], signer: Signer, crypto: Cryp
       if (at & 1) sides |= 1 << path.length;
       path.push(sibling);
     }
-    const writer = new ByteWriter().raw(signer.publicKey).raw(signature).varint(path.length).varint(sides);
+    writer.raw(signer.publicKey).raw(signature).varint(path.length).varint(sides);
     for (const hash of path) writer.raw(hash);
-    return writer.end();
+    return writer.length;
   });
+  return ends.map((end, index) => writer.view(ends[index - 1] ?? 0, end));
+}
+
+/** The hash of a head, a leaf of the tree. */
+function leafOf(crypto: Crypto, head: Buffer): Buffer {
+  leafBytes.set(head, 1);
+  return crypto.hash(leafBytes.subarray(0, 1 + head.length));
 }
 
 /** The hash of two nodes of the tree; of one without a sibling the node itself. */
 function joined(crypto: Crypto, left: Buffer | undefined, right: Buffer | undefined): Buffer {
   if (!left || !right) return left ?? Buffer.alloc(0);
-  left.copy(inner, 1);
-  right.copy(inner, 1 + HASH_BYTES);
-  return crypto.hash(inner);
+  innerBytes.set(left, 1);
+  innerBytes.set(right, 1 + HASH_BYTES);
+  return crypto.hash(innerBytes);
+}
+
+/** A tree whose root is signed, as far as it is known. The root is node 1; below node n are 2n and 2n + 1. */
+interface Tree {
+  /** Id of the node that signed it. */
+  readonly origin: string;
+  readonly nodes: Map<number, Buffer>;
 }
 
 /**
- * Verifies messages. Remembers the roots that it has verified, so that a group costs one verification of a signature, and the nodes of
- * the tree, so that it costs about one hash for each message. All of a seal is checked: others will be given it.
+ * Verifies messages. Remembers the trees that it has verified, so that a group costs one verification of a signature, and about one hash
+ * for each message besides that of its head. All of a seal is checked: others will be given it.
  */
 export class Verifier {
   readonly #crypto: Crypto;
-  readonly #roots = new Set<string>();
-  // The hash of two nodes of a tree, by these.
-  readonly #nodes = new Map<string, Buffer>();
+  // By key and signature: a signature is that of one root.
+  readonly #trees = new Map<string, Tree>();
+  #nodes = 0;
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto;
@@ -109,38 +126,55 @@ export class Verifier {
     try {
       const reader = new ByteReader(seal, 'a seal');
       const publicKey = reader.raw(PUBLIC_KEY_BYTES);
-      if (idOfKey(crypto, publicKey) !== head.origin) return false;
       const signature = reader.raw(SIGNATURE_BYTES);
       const depth = reader.varint(MAX_DEPTH);
       const sides = reader.varint(2 ** depth - 1);
-      let node = crypto.hash(Buffer.concat([LEAF, bytes]));
-      for (let at = 0; at < depth; at++) {
-        const sibling = reader.raw(HASH_BYTES);
-        node = (sides >> at) & 1 ? this.#joined(sibling, node) : this.#joined(node, sibling);
-      }
+      const path: Buffer[] = [];
+      while (path.length < depth) path.push(reader.raw(HASH_BYTES));
       reader.end();
-      return this.#isSigned(publicKey, node, signature);
+      const key = seal.toString('latin1', 0, PUBLIC_KEY_BYTES + SIGNATURE_BYTES);
+      const tree = this.#trees.get(key) ?? { origin: idOfKey(crypto, publicKey), nodes: new Map<number, Buffer>() };
+      if (tree.origin !== head.origin) return false;
+      const isSigned = (root: Buffer): boolean => crypto.verify(publicKey, Buffer.concat([PURPOSE, root]), signature);
+      const known = tree.nodes.size;
+      if (!this.#isIn(tree, leafOf(crypto, bytes), path, sides, isSigned)) return false;
+      this.#nodes += tree.nodes.size - known;
+      if (this.#nodes > MAX_NODES) this.#forget();
+      else if (known === 0) this.#trees.set(key, tree);
+      return true;
     } catch {
       return false;
     }
   }
 
-  #joined(left: Buffer, right: Buffer): Buffer {
-    const key = left.toString('latin1') + right.toString('latin1');
-    let node = this.#nodes.get(key);
-    if (!node) {
-      if (this.#nodes.size >= MAX_NODES) this.#nodes.clear();
-      this.#nodes.set(key, (node = joined(this.#crypto, left, right)));
+  /** True if the path leads from the leaf to the root that is signed; then its nodes are known from now on. */
+  #isIn({ nodes }: Tree, leaf: Buffer, path: readonly Buffer[], sides: number, isSigned: (root: Buffer) => boolean): boolean {
+    let number = 1;
+    for (let at = path.length - 1; at >= 0; at--) number = 2 * number + ((sides >> at) & 1);
+    let node = leaf;
+    const below: Buffer[] = [];
+    for (let at = 0; at < path.length && !nodes.has(number >> at); at++) {
+      below.push(node);
+      node = (sides >> at) & 1 ? joined(this.#crypto, path[at], node) : joined(this.#crypto, node, path[at]);
     }
-    return node;
+    const met = nodes.get(number >> below.length);
+    if (met ? !met.equals(node) : !isSigned(node)) return false;
+    // What is above a known node is known as well, with the siblings.
+    for (let at = below.length; at < path.length; at++) {
+      const sibling = path[at];
+      if (!sibling || nodes.get((number >> at) ^ 1)?.equals(sibling) !== true) return false;
+    }
+    if (!met) nodes.set(1, node);
+    for (const [at, one] of below.entries()) {
+      nodes.set(number >> at, one);
+      // A view would keep the whole message.
+      nodes.set((number >> at) ^ 1, Buffer.from(path[at] ?? []));
+    }
+    return true;
   }
 
-  #isSigned(publicKey: Buffer, root: Buffer, signature: Buffer): boolean {
-    const key = Buffer.concat([publicKey, root, signature]).toString('latin1');
-    if (this.#roots.has(key)) return true;
-    if (!this.#crypto.verify(publicKey, Buffer.concat([PURPOSE, root]), signature)) return false;
-    if (this.#roots.size >= MAX_ROOTS) this.#roots.clear();
-    this.#roots.add(key);
-    return true;
+  #forget(): void {
+    this.#trees.clear();
+    this.#nodes = 0;
   }
 }

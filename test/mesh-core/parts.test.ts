@@ -145,6 +145,36 @@ test('one signature covers a group, and each message is verified alone', (t) => 
   }
 });
 
+test('a forged copy that comes first changes nothing for the genuine message, in whatever order a group comes', (t) => {
+  const signer = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+  const origin = idOfKey(ed25519Crypto, signer.publicKey);
+  const payload = Buffer.from('payload');
+  const group = fc.integer({ min: 1, max: 20 }).chain((size) => {
+    const order = fc.shuffledSubarray(Array.from({ length: size }, (_, index) => index));
+    return fc.record({ size: fc.constant(size), order, change: fc.nat() });
+  });
+  fc.assert(
+    fc.property(group, ({ size, order, change }) => {
+      const heads = Array.from({ length: size }, (_, index): Head => {
+        return { ...plainHead(origin), number: index + 1, payloadHash: ed25519Crypto.hash(payload) };
+      });
+      const seals = sealGroup(heads.map(encodeHead), signer, ed25519Crypto);
+      const verifier = new Verifier(ed25519Crypto);
+      for (const index of order) {
+        const head = heads[index]!;
+        const envelope = { head: encodeHead(head), seal: seals[index]!, payload, hops: 15, ageMs: 0, via: [] };
+        const seal = Buffer.from(envelope.seal);
+        seal[change % seal.length] = seal[change % seal.length]! ^ 1;
+        t.false(verifier.isGenuine({ ...envelope, seal }, head));
+        const other = { ...head, number: head.number + 1 };
+        t.false(verifier.isGenuine({ ...envelope, head: encodeHead(other) }, other));
+        t.true(verifier.isGenuine(envelope, head));
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
 test('numbers are remembered as a set would remember them', (t) => {
   const step = fc.oneof(fc.record({ add: fc.integer({ min: 1, max: 60 }) }), fc.record({ advance: fc.integer({ min: 1, max: 60 }) }));
   fc.assert(
