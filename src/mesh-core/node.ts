@@ -52,6 +52,8 @@ export class MeshNode implements LinkUser<Held> {
   readonly #channels = new Map<number, Link<Held>>();
   /** The link of each neighbour. */
   readonly #links = new Map<string, Link<Held>>();
+  /** By a link that is new: the earlier one that it replaces, until the neighbour is heard of over the new one. */
+  readonly #replaced = new Map<Link<Held>, Link<Held>>();
   /** What is kept of each neighbour over its links. */
   readonly #neighbours = new Map<string, { readonly counts: LinkCounts; downSince: number | undefined }>();
   /** Neighbours that get no messages for now. */
@@ -267,8 +269,15 @@ export class MeshNode implements LinkUser<Held> {
     const link = new Link({ channel, peer, user: this, random: this.#parts.random, counts }, this.#now);
     this.#links.set(peer.id, link);
     this.#channels.set(channel, link);
-    earlier?.close('a newer connection replaces it');
+    if (earlier) this.#replaced.set(link, earlier);
     for (const one of this.#dialers.values()) if (one === dialer || one.lastPeer === peer.id) one.linked(peer.id, this.#now);
+  }
+
+  /** Closes the link that this one replaces. Sooner, the neighbour could lose its only link before it knows the new one. */
+  #closeReplaced(link: Link<Held>): void {
+    const earlier = this.#replaced.get(link);
+    this.#replaced.delete(link);
+    earlier?.close('a newer connection replaces it');
   }
 
   #neighbourOf(id: string): { readonly counts: LinkCounts; downSince: number | undefined } {
@@ -308,6 +317,7 @@ export class MeshNode implements LinkUser<Held> {
   #frame(channel: number, frame: Frame): void {
     const link = this.#channels.get(channel);
     if (!link) return;
+    this.#closeReplaced(link);
     if (frame.type === 'bye') for (const bytes of frame.states) this.#exchange.accept(bytes, link, this.#now);
     link.frame(frame, this.#now);
     this.#exchange.frame(link, frame, this.#now);
@@ -319,7 +329,10 @@ export class MeshNode implements LinkUser<Held> {
     // In the last frame as well, which may overtake this one.
     this.#exchange.spread(state, undefined, this.#now);
     this.#exchange.flush(this.#now);
-    for (const link of this.#links.values()) link.drain('the node leaves', this.#now, [state]);
+    for (const link of this.#links.values()) {
+      this.#closeReplaced(link);
+      link.drain('the node leaves', this.#now, [state]);
+    }
   }
 
   // What links call
@@ -354,6 +367,7 @@ export class MeshNode implements LinkUser<Held> {
 
   closed(link: Link<Held>, reason: string, inFlight: readonly Held[]): void {
     const { id } = link.peer;
+    this.#closeReplaced(link);
     this.#channels.delete(link.channel);
     this.#effects.push({ type: 'close', channel: link.channel, reason });
     this.#custody.unsent(inFlight, id);

@@ -9,6 +9,7 @@ import type { Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { refuses, rejects } from '../support/relay-error.ts';
 import { TestNode, startNodes } from '../support/mesh-hosts.ts';
+import { pass } from '../support/turns.ts';
 
 const message = (text: string, more: Partial<MeshMessage> = {}): MeshMessage => ({
   ...{ target: { type: 'all' }, contentType: 'test', payload: Buffer.from(text), isDurable: true },
@@ -93,6 +94,25 @@ test('messages that are sent together are signed together and keep their order',
   await Promise.all(texts.map((text) => a.host.submit(message(text, { isOrdered: true }))));
   await b.received.first(500);
   t.deepEqual(textsOf(b), texts);
+});
+
+test('a link stays up while a connection in the other direction replaces it, however slow that is', async (t) => {
+  const [one, other, third] = (await startNodes(t, ['a', 'b', 'c'], [])) as [TestNode, TestNode, TestNode];
+  const [lesser, greater] = one.id < other.id ? [one, other] : [other, one];
+  third.dial(greater);
+  greater.dial(lesser);
+  await lesser.seen.event('node.up', { node: third.id });
+  await third.seen.event('node.up', { node: lesser.id });
+  // The connection of the lesser id is the one that remains.
+  lesser.dial(greater, () => pass(50));
+  for (const node of [lesser, greater])
+    await node.seen.event('mesh.link', { state: 'up', node: node === lesser ? greater.id : lesser.id }, 2);
+  await lesser.host.submit(message('hello', { target: { type: 'node', id: third.id } }));
+  await third.received.first(1);
+  for (const node of [lesser, greater, third]) {
+    t.deepEqual(node.seen.matching('mesh.link', { state: 'down' }), []);
+    t.deepEqual(node.seen.matching('node.down'), []);
+  }
 });
 
 test('a node that says goodbye is gone from the others at once', async (t) => {

@@ -92,12 +92,13 @@ export class TestNode {
     await this.#storeEvents.until((event) => event.type === 'store.state' && event.state.type === 'disk-low');
   }
 
-  /** Keeps a link to the other node whenever that runs. */
-  dial(other: TestNode): void {
-    this.host.addAddress(`http://${other.nick}`, { greet: () => Promise.resolve(this.#greet(other)), close: () => Promise.resolve() });
+  /** Keeps a link to the other node whenever that runs. Each of its requests `relay.push` waits for `beforePush`. */
+  dial(other: TestNode, beforePush?: () => Promise<void>): void {
+    const greet = (): Promise<Greeted> => Promise.resolve(this.#greet(other, beforePush));
+    this.host.addAddress(`http://${other.nick}`, { greet, close: () => Promise.resolve() });
   }
 
-  #greet(other: TestNode): Greeted {
+  #greet(other: TestNode, beforePush: (() => Promise<void>) | undefined): Greeted {
     const [host, self] = [other.host, this];
     const instance = `${other.id}.${other.epoch}`;
     return {
@@ -105,6 +106,7 @@ export class TestNode {
       call: async (method, params, signal) => {
         if (!other.isRunning || other.host !== host) throw new Error('connection refused');
         const peer = { id: self.id, epoch: self.epoch, instance: `${self.id}.${self.epoch}` };
+        if (method === 'relay.push') await beforePush?.();
         const sent = parseCall(serialiseCall(method, params)).params;
         const caller = { peer, gone: signal };
         const answer = await (method === 'relay.push' ? host.push(sent, caller) : host.pull(sent, caller));

@@ -17,3 +17,8 @@ export async function turnsDuring<T>(work: () => MaybePromise<T>): Promise<{ tur
     await counting;
   }
 }
+
+/** Lets this many turns of the event loop pass. */
+export async function pass(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await nextTurn();
+}
