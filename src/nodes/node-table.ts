@@ -1,5 +1,6 @@
 /** What is known of the nodes of the mesh, by id and by name: from the link states that they send each other. */
 import { RelayError, clean, suggest } from '../core/core.ts';
+import { isNodeId } from '../identity/identity.ts';
 import type { MeshPort } from '../mesh/mesh.ts';
 
 /** A node of the mesh, as seen from this one. */
@@ -78,7 +79,9 @@ export class NodeTable {
   resolve(name: string): string {
     const states = this.#port.nodes();
     if (name === this.self || states.some(({ id }) => id === name)) return name;
-    const named = states.filter(({ nick, isLeaving }) => nick === name && !isLeaving);
+    // A nick can be anything, also the id of a node that is not known here.
+    const namesakes = isNodeId(name) ? [] : states.filter(({ nick }) => nick === name);
+    const named = namesakes.filter(({ isLeaving }) => !isLeaving);
     const [first, ...others] = named;
     if (first && others.length === 0) return first.id;
     if (first) {
@@ -91,7 +94,7 @@ export class NodeTable {
         },
       );
     }
-    if (states.some(({ nick }) => nick === name))
+    if (namesakes.length > 0)
       throw new RelayError('NOT_FOUND', `node '${clean(name, 100)}' has left the mesh; is its relay running?`, { isForCaller: true });
     const known = new Set(states.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' ? id : nick)));
     throw new RelayError('NOT_FOUND', `no node is named '${clean(name, 100)}'${suggest(name, [...known].sort())}`, { isForCaller: true });

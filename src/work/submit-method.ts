@@ -110,9 +110,9 @@ function resolve(node: string, { calls, port }: WorkNetwork): string {
   try {
     return calls.resolve(node);
   } catch (error) {
+    if (RelayError.is(error) && error.code === 'NOT_FOUND' && NODE_ID.test(node)) return node;
     const [left, ...others] = port.nodes().filter(({ nick, isLeaving }) => isLeaving && nick === node);
     if (left && others.length === 0) return left.id;
-    if (RelayError.is(error) && error.code === 'NOT_FOUND' && NODE_ID.test(node)) return node;
     throw error;
   }
 }
