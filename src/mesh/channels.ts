@@ -97,7 +97,7 @@ class Ordered<T> {
 
   /** Calls `take` with this one and those that waited for it. Throws a RelayError INVALID_PARAMS for a number that cannot come. */
   add(number: number, item: T, take: (item: T) => void): void {
-    if (number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
+    if (!Number.isSafeInteger(number) || number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
       throw new RelayError('INVALID_PARAMS', `the frames of the mesh have the number ${number}, and ${this.#next} was expected`);
     this.#early.set(number, item);
     for (let next = this.#early.get(this.#next); next !== undefined; next = this.#early.get(this.#next)) {
@@ -290,6 +290,8 @@ export interface ChannelCaller {
 
 // A node has a channel, and a newer one that replaces it.
 const MAX_CHANNELS_OF_NODE = 4;
+// Channels that are closed are kept for some time: far more than the attempts to connect of a node.
+const MAX_CLOSING_OF_NODE = 64;
 
 /** The channels that other relays have opened here. */
 export class IncomingChannels {
@@ -334,8 +336,11 @@ export class IncomingChannels {
   #open(id: Value | undefined, peer: ProvenPeer): IncomingChannel {
     if (typeof id !== 'string' || !CHANNEL_ID.test(id)) throw new RelayError('INVALID_PARAMS', 'a channel is 32 hexadecimal digits');
     if (this.#channels.has(id)) throw new RelayError('INVALID_PARAMS', 'the channel exists already');
-    const same = [...this.#channels.values()].filter((one) => one.peer.id === peer.id && !one.isClosed);
-    if (same.length >= MAX_CHANNELS_OF_NODE) throw new RelayError('LIMIT', `a node has at most ${MAX_CHANNELS_OF_NODE} channels`);
+    const same = [...this.#channels.values()].filter((one) => one.peer.id === peer.id);
+    if (same.length >= MAX_CLOSING_OF_NODE)
+      throw new RelayError('LIMIT', `a node opens at most ${MAX_CLOSING_OF_NODE} channels in ${CLOSING_MS} ms`);
+    if (same.filter(({ isClosed }) => !isClosed).length >= MAX_CHANNELS_OF_NODE)
+      throw new RelayError('LIMIT', `a node has at most ${MAX_CHANNELS_OF_NODE} channels`);
     const channel = new IncomingChannel(++this.#last, peer);
     this.#channels.set(id, channel);
     const end: Channel = {
