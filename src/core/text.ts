@@ -2,12 +2,10 @@
 
 // DEL, C1, line and paragraph separators, and marks that reorder text on a terminal: characters that JSON.stringify does not escape.
 const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-// The same and C0.
-const UNSAFE = new RegExp(`[\\u0000-\\u001f]|${UNSAFE_IN_JSON.source}`, 'g');
-// The same and lone surrogates, which files cannot contain.
-const UNSAFE_IN_CODE = new RegExp(`${UNSAFE.source}|\\p{Surrogate}`, 'gu');
+// The same, C0, and what neither XML nor files can contain: lone surrogates, and two code points that are no characters.
+const UNSAFE = new RegExp(`[\\u0000-\\u001f\\ufffe\\uffff]|${UNSAFE_IN_JSON.source}|\\p{Surrogate}`, 'gu');
 
-/** `text` without control and direction characters, cut to `max` UTF-16 units (default 200). */
+/** `text` without control and direction characters, and those that XML cannot represent, cut to `max` UTF-16 units (default 200). */
 export function clean(text: string, max = 200): string {
   // Does not cut a surrogate pair.
   const head = text.length > max ? `${text.slice(0, max).replace(/[\ud800-\udbff]$/, '')}…` : text;
@@ -16,7 +14,7 @@ export function clean(text: string, max = 200): string {
 
 /** A literal in single quotes that JavaScript, TypeScript and Python read as `text`, on one line and without characters that reorder it. */
 export function quoted(text: string): string {
-  return `'${text.replace(/['\\]/g, '\\$&').replace(UNSAFE_IN_CODE, escaped)}'`;
+  return `'${text.replace(/['\\]/g, '\\$&').replace(UNSAFE, escaped)}'`;
 }
 
 /** Escapes characters in the output of JSON.stringify that control a terminal or reorder its text. */

@@ -312,9 +312,24 @@ export class Trust {
   }
 
   #set(node: KnownNode): void {
-    if (this.#nodes.size >= MAX_NODES && !this.#nodes.has(node.id))
-      throw new RelayError('LIMIT', `${MAX_NODES} nodes are known already; remove some with co2 peers forget`);
+    // Those that were met last are last.
+    this.#nodes.delete(node.id);
+    if (this.#nodes.size >= MAX_NODES) this.#forgetOldest();
     this.#nodes.set(node.id, node);
+  }
+
+  /**
+   * Forgets the node that was met longest ago, of those that show a credential each time: a controller, for instance, comes as a new node
+   * each time. Throws a RelayError LIMIT if there is none.
+   */
+  #forgetOldest(): void {
+    const pinned = new Set(this.#pins.values());
+    for (const { id, isApproved } of this.#nodes.values()) {
+      if (isApproved || pinned.has(id)) continue;
+      this.#nodes.delete(id);
+      return;
+    }
+    throw new RelayError('LIMIT', `${MAX_NODES} nodes are known already; remove some with co2 peers forget`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The long lists of what nodes offer, which travel apart from the link states: these carry their hashes, and each list is fetched once. */
+import { clean } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { MAX_STATE_BYTES } from './limits.ts';
+import { MAX_NODES, MAX_STATE_BYTES } from './limits.ts';
 
 const MAX_TEXT_BYTES = 255;
 /** Methods, types of work and versions of one node. */
@@ -18,10 +19,10 @@ export function encodeCapabilities(list: readonly string[]): Buffer {
   return writer.end();
 }
 
-/** Reads what {@link encodeCapabilities} wrote. Throws a RelayError INVALID_PARAMS for anything else. */
+/** Reads what {@link encodeCapabilities} wrote, with cleaned texts. Throws a RelayError INVALID_PARAMS for anything else. */
 export function decodeCapabilities(bytes: Buffer): readonly string[] {
   const reader = new ByteReader(bytes, 'a list of capabilities');
-  const list = Array.from({ length: reader.varint(MAX_CAPABILITIES) }, () => reader.text(MAX_TEXT_BYTES));
+  const list = Array.from({ length: reader.varint(MAX_CAPABILITIES) }, () => clean(reader.text(MAX_TEXT_BYTES), MAX_TEXT_BYTES));
   reader.end();
   return list;
 }
@@ -56,6 +57,8 @@ export class CapabilityLists {
     const key = keyOf(hash);
     if (this.#known.has(key)) return false;
     if (!this.#wanted.has(key)) {
+      // A node that changes its list at every moment: what it had before need not be fetched.
+      for (const oldest of this.#wanted.keys()) if (this.#wanted.size >= MAX_NODES) this.#wanted.delete(oldest);
       this.#wanted.set(key, new Set());
       this.#unasked.push(Buffer.from(hash));
     }

@@ -38,6 +38,9 @@ export interface CustodyParts {
   readonly limits: CustodyLimits;
 }
 
+// How long a memory that is full of what is on its way is left alone.
+const CROWDED_MS = 50;
+
 export class Custody {
   readonly #parts: CustodyParts;
   readonly #journal: Journal;
@@ -56,6 +59,7 @@ export class Custody {
     ...{ accepted: 0, delivered: 0, forwarded: 0, duplicates: 0, expired: 0, dropped: 0, forged: 0, repeated: 0 },
   };
   #lastDelivery = 0;
+  #crowdedUntil = 0;
   #now = 0;
 
   constructor(parts: CustodyParts) {
@@ -194,7 +198,26 @@ export class Custody {
     if (this.#held.isDone(held)) this.#held.finish(held);
     else this.#queue(held, this.#isFresh(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
+    if (!head.isDurable && this.#now >= this.#crowdedUntil) this.#limitMemory();
     this.#held.limitCache(held);
+  }
+
+  /** What is in memory only and waits for nodes that are away gives way. */
+  #limitMemory(): void {
+    const { topology } = this.#parts;
+    const isStranded = ({ isLocal, stream: { target }, waitingFor }: Held): boolean => {
+      if (isLocal) return false;
+      return target === undefined ? !waitingFor.some((id) => topology.hasLink(id)) : topology.pathTo(target) === undefined;
+    };
+    for (const held of this.#held.crowding(isStranded)) {
+      const node = held.stream.target ?? held.waitingFor[0];
+      this.counters.dropped++;
+      if (held.isOwn || held.stream.target === undefined)
+        this.#reports.report(held, 'dropped', `memory is full, and node ${String(node)} is away`, node);
+      this.#held.finish(held);
+    }
+    // It is full of what is on its way: that needs some time.
+    if (this.#held.isMemoryFull(false)) this.#crowdedUntil = this.#now + CROWDED_MS;
   }
 
   #queue(held: Held, part: Part): void {
@@ -352,12 +375,22 @@ export class Custody {
     this.#outbound.isDirty = true;
   }
 
-  /** Broadcasts wait for this neighbour from now on. It is remembered over restarts, unless it `isEphemeral`. */
-  addPeer(id: string, isEphemeral: boolean): void {
-    if (this.#peers.has(id) || this.#peers.size >= MAX_PEERS) return;
+  /**
+   * Broadcasts wait for this neighbour from now on. It is remembered over restarts, unless it `isEphemeral`. Returns the one that had to be
+   * forgotten for it, if there are too many.
+   */
+  addPeer(id: string, isEphemeral: boolean): string | undefined {
+    if (this.#peers.has(id)) return undefined;
+    const { topology, effects } = this.#parts;
+    const absent = this.#peers.size < MAX_PEERS ? undefined : [...this.#peers].find((one) => !topology.hasLink(one));
+    if (absent !== undefined) {
+      const text = `${MAX_PEERS} neighbours are remembered, which is the limit: nothing waits any more for node ${absent}, which is away`;
+      effects.push({ type: 'alarm', text });
+      this.forgetPeer(absent);
+    }
     this.#peers.add(id);
-    if (isEphemeral) return;
-    this.#journal.put({ type: 'put', table: PEER_TABLE, key: id, value: Buffer.alloc(0) });
+    if (!isEphemeral) this.#journal.put({ type: 'put', table: PEER_TABLE, key: id, value: Buffer.alloc(0) });
+    return absent;
   }
 
   /** Forgets a neighbour: nothing waits for it any more. */

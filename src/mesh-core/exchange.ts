@@ -56,7 +56,7 @@ export class Exchange {
         if (frame.isAnswer) link.synced(now);
         return;
       case 'want':
-        this.#sendStates(link, topology.wanted(frame.ids.slice(0, MAX_NODES)), false);
+        this.#sendStates(link, topology.wanted([...new Set(frame.ids.slice(0, MAX_NODES))]), false);
         return;
       case 'summary':
         if (frame.summary !== topology.summary()) this.#send(link, { type: 'versions', versions: topology.versions() });
@@ -128,7 +128,7 @@ export class Exchange {
 
   /** Asks the neighbour from which link states came for the lists that they name. */
   #want(link: Link<Held>, hashes: readonly Buffer[]): void {
-    if (hashes.length > 0) this.#send(link, { type: 'want-capabilities', hashes });
+    if (hashes.length > 0) this.#send(link, { type: 'want-capabilities', hashes: hashes.slice(0, MAX_NODES) });
   }
 
   #sendCapabilities(link: Link<Held>, hashes: readonly Buffer[]): void {
@@ -150,12 +150,12 @@ export class Exchange {
   }
 }
 
-/** Divides buffers into groups of at most a batch, but at least one each. */
+/** Divides buffers into groups of at most a batch, but at least one each, and at most as many as a frame may have. */
 function* inBatches(all: readonly Buffer[]): Iterable<readonly Buffer[]> {
   let batch: Buffer[] = [];
   let bytes = 0;
   for (const one of all) {
-    if (batch.length > 0 && bytes + one.length > BATCH_BYTES) {
+    if (batch.length > 0 && (bytes + one.length > BATCH_BYTES || batch.length >= MAX_NODES)) {
       yield batch;
       [batch, bytes] = [[], 0];
     }

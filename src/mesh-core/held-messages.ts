@@ -33,6 +33,10 @@ export interface HeldMessagesParts {
 }
 
 export const NO_PEERS: readonly string[] = [];
+// When memory is full, some room is made at once.
+const ROOM_SHARE = 0.75;
+// All messages together may be as many as wait for so many nodes.
+const MAX_QUOTAS = 4;
 // Expired messages are looked for at most this often, and once per ms for each thousand that are kept.
 const SWEEP_MS = 250;
 
@@ -72,6 +76,12 @@ export class HeldMessages {
     const stream = this.stream(name);
     this.#lasting.add(stream.key);
     return stream;
+  }
+
+  /** A stream of this node that has no messages need not last any more. */
+  forgetStream({ key, messages }: HeldStream): void {
+    this.#lasting.delete(key);
+    if (messages.size === 0) this.#streams.delete(key);
   }
 
   /** The messages that are kept of a stream. */
@@ -149,15 +159,31 @@ export class HeldMessages {
     if (this.#cachedBytes > this.#parts.limits.cacheBytes && held.record > 0) this.release(held);
   }
 
+  /**
+   * The oldest messages in memory that `isStranded` is true for, while memory is full. They are to be given up: otherwise what nobody takes
+   * would keep out what others are waiting for.
+   */
+  *crowding(isStranded: (held: Held) => boolean): Iterable<Held> {
+    if (!this.isMemoryFull(false)) return;
+    for (const held of this.#volatile.values()) {
+      if (this.#volatileBytes <= ROOM_SHARE * this.#parts.limits.cacheBytes) return;
+      if (isStranded(held)) yield held;
+    }
+  }
+
   /** True if memory is full of messages that are nowhere else. Messages of the mesh itself have some more. */
   isMemoryFull(isSystem: boolean): boolean {
     const reserve = isSystem ? SYSTEM_BYTES : 0;
     return this.#volatileBytes >= this.#parts.limits.cacheBytes + reserve;
   }
 
+  /** True if too much waits for a neighbour or node, or for all nodes together. */
   isOverQuota(kind: 'peer' | 'node', id: string): boolean {
-    const { messages, bytes } = this.#parts.outbound.queue(kind, id);
-    return messages >= this.#parts.limits.quotaMessages || bytes >= this.#parts.limits.quotaBytes;
+    const { outbound, journal, limits } = this.#parts;
+    const { messages, bytes } = outbound.queue(kind, id);
+    if (messages >= limits.quotaMessages || bytes >= limits.quotaBytes) return true;
+    // Anybody can name nodes that do not exist.
+    return kind === 'node' && journal.live.size + this.#volatile.size >= MAX_QUOTAS * limits.quotaMessages;
   }
 
   /** The list that all messages share which wait for these neighbours. */

@@ -1,4 +1,5 @@
 /** The link state of a node: who it is, what it offers and whom it reaches, signed by itself. */
+import { clean } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { decodeCapabilities, encodeCapabilities, isInline } from './capabilities.ts';
 import { MAX_LINKS, MAX_STATE_BYTES } from './limits.ts';
@@ -93,15 +94,17 @@ export function versionOf(bytes: Buffer, crypto: Crypto): Pick<LinkState, 'id' |
   return { id: idOfKey(crypto, reader.raw(PUBLIC_KEY_BYTES)), epoch: reader.varint(), sequence: reader.varint() };
 }
 
-/** Reads a link state without verifying it. Throws a RelayError INVALID_PARAMS if it is malformed or too large. */
+/** Reads a link state without verifying it; its texts are cleaned. Throws a RelayError INVALID_PARAMS if it is malformed or too large. */
 export function readState(bytes: Buffer, crypto: Crypto): SignedState {
   const body = bytes.subarray(0, Math.max(0, Math.min(bytes.length, MAX_STATE_BYTES) - SIGNATURE_BYTES));
   const reader = new ByteReader(body, 'a link state');
   reader.expect(VERSION);
   const id = idOfKey(crypto, reader.raw(PUBLIC_KEY_BYTES));
   const [epoch, sequence, isLeaving, load] = [reader.varint(), reader.varint(), reader.byte(1) === 1, reader.byte(100)];
-  const nick = reader.text(MAX_TEXT_BYTES);
-  const texts = (max: number): string[] => Array.from({ length: reader.varint(max) }, () => reader.text(MAX_TEXT_BYTES));
+  // What a node says about itself is shown by all others.
+  const text = (): string => clean(reader.text(MAX_TEXT_BYTES), MAX_TEXT_BYTES);
+  const nick = text();
+  const texts = (max: number): string[] => Array.from({ length: reader.varint(max) }, text);
   const [addresses, hostIds] = [texts(MAX_ADDRESSES), texts(MAX_HOST_IDS)];
   const capabilitiesHash = reader.byte(BY_HASH) === BY_HASH ? reader.raw(HASH_BYTES) : undefined;
   const capabilities = capabilitiesHash ? [] : decodeCapabilities(reader.bytes(MAX_STATE_BYTES));

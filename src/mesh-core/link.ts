@@ -18,6 +18,10 @@ import type { Ack, Frame, ProvenPeer, ReturnReason } from './ports.ts';
 
 // Round trips that are kept, one per heartbeat.
 const SAMPLES = 8;
+// A longer one is no measurement: the link would have been closed by then.
+const MAX_RTT_MS = 60_000;
+// A window and a message that does not fit into it, with room to spare.
+const MAX_UNSETTLED_BYTES = 3 * WINDOW_BYTES;
 
 /** The state of a link. What comes before it, connecting and the proof, is the part of the dialer. */
 export type LinkState =
@@ -108,6 +112,10 @@ export class Link<T> {
   #settled = 0;
   readonly #early = new Set<number>();
   #returned: (readonly [number, ReturnReason])[] = [];
+  // Up to which of these the neighbour knows so, and the sizes of those that are not settled.
+  #seenByNeighbour = 0;
+  readonly #sizes = new Map<number, number>();
+  #unsettledBytes = 0;
   #mustAck = false;
   #hasGap = false;
   #lastStates: readonly Buffer[] = [];
@@ -203,6 +211,7 @@ export class Link<T> {
         this.#acknowledged(frame.ack, now);
         for (const [index, envelope] of frame.items.entries()) this.#arrived(frame.first + index, envelope);
         this.#mustAck = true;
+        this.#limitArrived();
         return;
       case 'ack':
         this.#acknowledged(frame.ack, now);
@@ -233,6 +242,8 @@ export class Link<T> {
   /** The message with this number is stored, or is given back. */
   settle(number: number, returned?: ReturnReason): void {
     if (returned !== undefined) this.#returned.push([number, returned]);
+    this.#unsettledBytes -= this.#sizes.get(number) ?? 0;
+    this.#sizes.delete(number);
     this.#early.add(number);
     while (this.#early.delete(this.#settled + 1)) this.#settled++;
     this.#mustAck = true;
@@ -312,10 +323,21 @@ export class Link<T> {
     this.#counts.received++;
     const transitMs = Math.floor(this.#leastRttMs / 2);
     const { head, seal, payload, hops, ageMs, via } = envelope;
+    const bytes = sizeOf(envelope);
+    this.#sizes.set(number, bytes);
+    this.#unsettledBytes += bytes;
     this.#user.arrived(this, number, transitMs === 0 ? envelope : { head, seal, payload, hops, ageMs: ageMs + transitMs, via });
   }
 
+  /** What is not stored yet, or not known to be, takes memory here: a neighbour that sends more of it than it may is not one of ours. */
+  #limitArrived(): void {
+    const messages = this.#received - this.#seenByNeighbour;
+    if (messages > MAX_WINDOW_MESSAGES) this.close(`the neighbour has more than ${MAX_WINDOW_MESSAGES} messages in flight`);
+    else if (this.#unsettledBytes > MAX_UNSETTLED_BYTES) this.close(`the neighbour has more than ${MAX_UNSETTLED_BYTES} bytes in flight`);
+  }
+
   #acknowledged(ack: Ack, now: number): void {
+    this.#seenByNeighbour = Math.max(this.#seenByNeighbour, Math.min(ack.seen, this.#settled));
     if (this.#returned.length > 0) this.#returned = this.#returned.filter(([number]) => number > ack.seen);
     this.#window = Math.min(ack.window, MAX_WINDOW_MESSAGES);
     if (ack.through > this.#seenThrough && ack.through <= this.#lastNumber) {
@@ -366,7 +388,7 @@ export class Link<T> {
   }
 
   #measured(ms: number): void {
-    if (ms < 0) return;
+    if (!(ms >= 0 && ms <= MAX_RTT_MS)) return;
     this.#samples = [...this.#samples.slice(1 - SAMPLES), ms];
     if (this.#samples.length > 1) this.#leastRttMs = Math.min(...this.#samples);
     this.#rttMs = this.#rttMs === undefined ? ms : 0.8 * this.#rttMs + 0.2 * ms;

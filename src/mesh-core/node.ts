@@ -360,7 +360,8 @@ export class MeshNode implements LinkUser<Held> {
   isUp(link: Link<Held>): void {
     const { id } = link.peer;
     this.#effects.push({ type: 'link', peer: id, state: 'up', reason: '' });
-    this.#custody.addPeer(id, this.#topology.isEphemeral(id));
+    const forgotten = this.#custody.addPeer(id, this.#topology.isEphemeral(id));
+    if (forgotten !== undefined) this.#neighbours.delete(forgotten);
     this.#topology.linkUp(id, costOf(link.rttMs), this.#now);
     this.#custody.pathsChanged();
   }
@@ -400,7 +401,7 @@ export class MeshNode implements LinkUser<Held> {
     for (const [id, link] of this.#links) if (link.state.type === 'up') this.#updateCost(id, link);
     if (now >= this.#forgetAt) {
       this.#forgetAt = now + FORGET_EVERY_MS;
-      this.#seen.forgetOld(now);
+      this.#seen.closeOld(now);
     }
     const { own, hasNewPaths, changes } = this.#topology.tick(now);
     if (own) this.#exchange.spread(own, undefined, now);

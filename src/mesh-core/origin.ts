@@ -29,6 +29,8 @@ interface OwnStream {
   last: number;
   kept: number;
   readonly low: LowMark;
+  /** Its first number. */
+  readonly first: number;
 }
 
 // Room for the heads of a group, without another buffer for most of them.
@@ -48,10 +50,15 @@ export interface Signed {
   readonly envelope: Envelope;
 }
 
+// Streams of this node that are kept at least: some per node of the mesh.
+const MAX_OWN_STREAMS = 4096;
+
 /** See the head of this file. */
 export class Origin {
   readonly #parts: OriginParts;
   readonly #streams = new Map<string, OwnStream>();
+  // The greatest number of the streams that are forgotten: one that comes back goes on behind it.
+  #floor = 0;
   // Messages in memory are signed at once, durable ones when they can be written.
   readonly #waiting: Record<'durable' | 'volatile', Waiting[]> = { durable: [], volatile: [] };
 
@@ -73,8 +80,10 @@ export class Origin {
     return undefined;
   }
 
-  /** Takes a message of the mesh itself. */
+  /** Takes a message of the mesh itself. It is dropped if too much waits for the node: it would not be stored anywhere else either. */
   submitSystem(id: string, contentType: string, payload: Buffer, isDurable: boolean, ref: string): void {
+    const { held } = this.#parts;
+    if (isDurable ? held.isOverQuota('node', id) : held.isMemoryFull(true)) return;
     const target = { type: 'node', id } as const;
     const submission = { token: '', target, payload, isDurable, isOrdered: false, hostId: '', generation: 0, contentType, ref };
     this.#add({ submission, target: id, sentAt: 0 });
@@ -104,7 +113,7 @@ export class Origin {
       for (const [index, { submission }] of group.entries()) {
         const [head, headBytes, seal] = [heads[index], bytes[index], seals[index]];
         if (!head || !headBytes || !seal) continue;
-        this.#stream(head).kept = head.number;
+        this.#stream(head, now).kept = head.number;
         const own = inOwnMemory(headBytes, seal, submission.payload);
         const envelope = { head: own.head, seal: own.seal, payload: own.payload, hops: MAX_HOPS, ageMs: 0, via: [] };
         yield { token: submission.token, head, envelope };
@@ -134,7 +143,7 @@ export class Origin {
     const { id: origin, epoch, crypto } = this.#parts;
     const { isDurable, payload } = submission;
     const ttlMs = Math.floor(submission.ttlMs ?? (isDurable ? DURABLE_TTL_MS : VOLATILE_TTL_MS));
-    const stream = this.#stream({ origin, epoch, target, isDurable });
+    const stream = this.#stream({ origin, epoch, target, isDurable }, now);
     const number = ++stream.last;
     stream.low.note(number, now + ttlMs, now);
     // Written without spreads, which are slow: this runs for every message.
@@ -156,17 +165,33 @@ export class Origin {
     };
   }
 
-  #stream(name: StreamName): OwnStream {
+  #stream(name: StreamName, now: number): OwnStream {
     const key = streamKey(name);
     let own = this.#streams.get(key);
-    if (!own) this.#streams.set(key, (own = { held: this.#parts.held.ownStream(name), last: 0, kept: 0, low: new LowMark() }));
+    if (!own) {
+      if (this.#streams.size >= MAX_OWN_STREAMS) this.#forgetIdle(now);
+      const last = this.#floor;
+      own = { held: this.#parts.held.ownStream(name), last, kept: last, low: new LowMark(), first: last + 1 };
+      this.#streams.set(key, own);
+    }
     return own;
+  }
+
+  /** Forgets streams of which no message is alive: nodes that come once, such as controllers, have one each. */
+  #forgetIdle(now: number): void {
+    for (const [key, { held, last, kept, low }] of this.#streams) {
+      if (held.messages.size > 0 || kept < last) continue;
+      if ((held.target === undefined || !held.isDurable) && low.at(now) <= last) continue;
+      this.#streams.delete(key);
+      this.#parts.held.forgetStream(held);
+      this.#floor = Math.max(this.#floor, last);
+    }
   }
 }
 
 /** Durable messages for one node are done with their receipt; others when they expire. Those of the present group are not kept yet. */
-function lowOf({ held, kept, low }: OwnStream, now: number): number {
-  if (held.target === undefined || !held.isDurable) return low.at(now);
+function lowOf({ held, kept, low, first }: OwnStream, now: number): number {
+  if (held.target === undefined || !held.isDurable) return Math.max(first, low.at(now));
   const [oldest = kept + 1] = held.messages.keys();
   return oldest;
 }

@@ -53,6 +53,8 @@ export class Receiving {
     else this.#arrivedHere(link, number, envelope, head);
   }
 
+  readonly #isKnown = (node: string): boolean => this.#parts.topology.knows(node) || this.#parts.peers.has(node);
+
   #refuseForged(link: Link<Held>, number: number): void {
     this.#parts.counters.forged++;
     link.settle(number, 'forged');
@@ -93,6 +95,7 @@ export class Receiving {
       look = seen.look(head);
     }
     if (look === 'full') link.settle(number, 'gaps');
+    else if (head.target !== undefined && this.#parts.held.isOverQuota('node', head.target)) link.settle(number, 'quota');
     else if (look === 'seen') this.#settleCopy(link, number);
     else {
       const passed = new Set([...envelope.via, link.peer.id]);
@@ -107,7 +110,7 @@ export class Receiving {
       link.settle(number, isFull ? 'quota' : 'storage');
       return;
     }
-    if (isLocal) this.#parts.seen.add(head, this.#now);
+    if (isLocal) this.#parts.seen.add(head, this.#now, this.#isKnown);
     const arrival = { envelope, at: this.#now };
     const held = heldOf({ type: 'message', head, arrival, isOwn: false, isLocal, waitingFor }, this.#parts.held.stream(head));
     this.#parts.held.keep(held);

@@ -6,6 +6,9 @@ import { streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 
+// Looking for them takes a millisecond.
+const FORGOTTEN_AT_ONCE = 1024;
+
 /** The table with the numbers of each durable stream. */
 export const SEEN_TABLE = 'mesh-seen';
 
@@ -36,8 +39,8 @@ export class SeenMessages {
     this.#streams.get(streamKey(head))?.numbers.advance(head.low - 1);
   }
 
-  /** Adds a message that is verified. */
-  add(head: Head, now: number): void {
+  /** Adds a message that is verified. `isKnown` tells nodes of the mesh from those of which nothing is known. */
+  add(head: Head, now: number, isKnown: (node: string) => boolean): void {
     const key = streamKey(head);
     const stream = this.#streams.get(key) ?? {
       numbers: new NumberSet(),
@@ -51,7 +54,7 @@ export class SeenMessages {
     stream.numbers.add(head.number);
     stream.lastAt = now;
     if (head.isDurable) this.#changed.add(key);
-    if (this.#streams.size > MAX_STREAMS) this.#forgetOldest();
+    if (this.#streams.size > MAX_STREAMS) this.#makeRoom(isKnown);
   }
 
   /** The numbers of a stream; undefined if it is unknown. */
@@ -86,14 +89,28 @@ export class SeenMessages {
     this.#streams.set(key, { numbers, isDurable: true, begin: 1, lastAt });
   }
 
-  /** Forgets streams without a message for so long that none can be on its way. */
-  forgetOld(now: number): void {
-    for (const [key, { lastAt }] of this.#streams) if (now - lastAt > FORGET_MS) this.#forget(key);
+  /**
+   * Closes the gaps of streams without a message for so long that none can be on its way. Their numbers are kept: somebody may have
+   * recorded a message, and send it again as if it were new.
+   */
+  closeOld(now: number): void {
+    for (const [key, { lastAt, numbers, isDurable }] of this.#streams) {
+      if (now - lastAt <= FORGET_MS || numbers.through === numbers.greatest) continue;
+      numbers.advance(numbers.greatest);
+      if (isDurable) this.#changed.add(key);
+    }
   }
 
-  #forgetOldest(): void {
+  /** Anybody can make keys, and streams with them: those of unknown nodes are forgotten before any other. */
+  #makeRoom(isKnown: (node: string) => boolean): void {
     const [oldest] = this.#streams.keys();
-    if (oldest !== undefined) this.#forget(oldest);
+    let count = 0;
+    for (const key of this.#streams.keys()) {
+      if (isKnown(key.slice(0, key.indexOf('.')))) continue;
+      this.#forget(key);
+      if (++count === FORGOTTEN_AT_ONCE) return;
+    }
+    if (count === 0 && oldest !== undefined) this.#forget(oldest);
   }
 
   #forget(key: string): void {

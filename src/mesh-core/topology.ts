@@ -79,6 +79,11 @@ export class Topology {
     return this.#links.has(id);
   }
 
+  /** True for a node whose link state is known. */
+  knows(id: string): boolean {
+    return this.#states.has(id);
+  }
+
   /** True for a node that says that it leaves nothing behind. */
   isEphemeral(id: string): boolean {
     return this.#states.get(id)?.state.capabilities.includes(EPHEMERAL) === true;
@@ -130,7 +135,8 @@ export class Topology {
     if (state.id === this.#parts.id) return this.#acceptOwn(signed, now);
     const known = this.#states.get(state.id);
     if (!known && this.#states.size >= MAX_NODES) return 'refused';
-    if (this.#isTooFrequent(state.id, now) || !isSigned(signed, this.#parts.crypto)) return 'refused';
+    // Only what a node has signed counts against its rate, and takes memory.
+    if (!isSigned(signed, this.#parts.crypto) || this.#isTooFrequent(state.id, now)) return 'refused';
     this.#states.set(state.id, { ...this.#withCapabilities(signed), at: now });
     if (!known || !hasSameLinks(known.state, state)) this.#compute.request(now);
     return 'new';

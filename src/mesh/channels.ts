@@ -157,6 +157,8 @@ export interface ChannelCaller {
 
 // A node has a channel, and a newer one that replaces it.
 const MAX_CHANNELS_OF_NODE = 4;
+// Channels that are closed are kept for some time: far more than the attempts to connect of a node.
+const MAX_CLOSING_OF_NODE = 64;
 
 /** The channels that other relays have opened here. */
 export class IncomingChannels {
@@ -202,8 +204,11 @@ export class IncomingChannels {
   #open(id: Value | undefined, peer: ProvenPeer): IncomingChannel {
     if (typeof id !== 'string' || !CHANNEL_ID.test(id)) throw new RelayError('INVALID_PARAMS', 'a channel is 32 hexadecimal digits');
     if (this.#channels.has(id)) throw new RelayError('INVALID_PARAMS', 'the channel exists already');
-    const same = [...this.#channels.values()].filter((one) => one.peer.id === peer.id && !one.isClosed);
-    if (same.length >= MAX_CHANNELS_OF_NODE) throw new RelayError('LIMIT', `a node has at most ${MAX_CHANNELS_OF_NODE} channels`);
+    const same = [...this.#channels.values()].filter((one) => one.peer.id === peer.id);
+    if (same.length >= MAX_CLOSING_OF_NODE)
+      throw new RelayError('LIMIT', `a node opens at most ${MAX_CLOSING_OF_NODE} channels in ${CLOSING_MS} ms`);
+    if (same.filter(({ isClosed }) => !isClosed).length >= MAX_CHANNELS_OF_NODE)
+      throw new RelayError('LIMIT', `a node has at most ${MAX_CHANNELS_OF_NODE} channels`);
     const channel = new IncomingChannel(++this.#last, peer);
     this.#channels.set(id, channel);
     const end: Channel = {

@@ -72,7 +72,7 @@ export class Ordered<T> {
 
   /** Returns this one and those that waited for it. Throws a RelayError INVALID_PARAMS for a number that cannot come. */
   add(number: number, item: T): readonly T[] {
-    if (number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
+    if (!Number.isSafeInteger(number) || number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
       throw new RelayError('INVALID_PARAMS', `the frames of the mesh have the number ${number}, and ${this.#next} was expected`);
     this.#early.set(number, item);
     const ready: T[] = [];

@@ -2,7 +2,7 @@
  * Runs the machine of this node: turns channels, store, clock and what the relay submits into its events, and carries out its effects.
  * Everything that is decided is decided in `mesh-core/`.
  */
-import { RelayError, andThen, clean, isPromise, reasonOf } from '../core/core.ts';
+import { RelayError, andThen, clean, reasonOf } from '../core/core.ts';
 import type { MaybePromise } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { EPHEMERAL, MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
@@ -16,7 +16,6 @@ import type {
   OutboxAnswer,
   OutboxCommand,
   Path,
-  ProcessingOutcome,
   ProvenPeer,
   Signer,
 } from '../mesh-core/mesh-core.ts';
@@ -28,8 +27,9 @@ import { Intake } from './intake.ts';
 import { NodeStore } from './node-store.ts';
 import type { NodeStoreParts } from './node-store.ts';
 import type { PeerEvent } from './peer-events.ts';
+import { Receivers } from './receivers.ts';
 import { Submissions } from './submissions.ts';
-import type { MeshArrival, MeshMessage, MeshNodeStatus, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
+import type { MeshMessage, MeshNodeStatus, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
 export interface MeshHostParts extends NodeStoreParts {
   readonly id: string;
@@ -77,7 +77,7 @@ export class MeshHost implements MeshPort {
   };
   readonly #channels = new Map<number, Channel>();
   readonly #addresses = new Map<string, Dialled>();
-  readonly #receivers = new Map<string, MeshReceiver>();
+  readonly #receivers = new Receivers();
   readonly #listeners = new Set<(outcome: MeshOutcome) => void>();
   readonly #nodeListeners = new Set<(change: NodeChange) => void>();
   readonly #outboxes = new Map<number, (answer: OutboxAnswer) => void>();
@@ -448,34 +448,9 @@ export class MeshHost implements MeshPort {
   }
 
   #deliver({ delivery, head, payload, ageMs, via, isRedelivered }: Effect & { readonly type: 'deliver' }): void {
-    const receiver = this.#receivers.get(head.contentType);
-    if (!receiver) {
-      this.#processed(delivery, {
-        type: 'rejected',
-        reason: `this relay does not know messages of the kind ${clean(head.contentType, 60)}`,
-      });
-      return;
-    }
-    const arrival: MeshArrival = { head, payload, ageMs, via, isRedelivered };
-    try {
-      const outcome = receiver(arrival);
-      if (isPromise(outcome))
-        outcome.then(
-          (ended) => {
-            this.#processed(delivery, ended);
-          },
-          (error: unknown) => {
-            this.#processed(delivery, { type: 'rejected', reason: reasonOf(error) });
-          },
-        );
-      else this.#processed(delivery, outcome);
-    } catch (error) {
-      this.#processed(delivery, { type: 'rejected', reason: reasonOf(error) });
-    }
-  }
-
-  #processed(delivery: number, outcome: ProcessingOutcome): void {
-    this.#handle([{ type: 'processed', delivery, outcome }]);
+    void andThen(this.#receivers.take({ head, payload, ageMs, via, isRedelivered }), (outcome) => {
+      this.#handle([{ type: 'processed', delivery, outcome }]);
+    });
   }
 }
 

@@ -21,7 +21,8 @@ type Named = Pick<LinkState, 'id' | 'nick' | 'isLeaving'>;
  */
 export function nodeNamed(name: string, nodes: readonly Named[], { mayBeAway = false } = {}): string {
   if ((mayBeAway && isNodeId(name)) || nodes.some(({ id }) => id === name)) return name;
-  const named = nodes.filter(({ nick }) => nick === name);
+  // A nick can be anything, also the id of a node that is not known here.
+  const named = isNodeId(name) ? [] : nodes.filter(({ nick }) => nick === name);
   const present = named.filter(({ isLeaving }) => !isLeaving);
   const candidates = mayBeAway && present.length === 0 ? named : present;
   const [first, ...others] = candidates;

@@ -1,7 +1,8 @@
 /**
  * What two nodes send each other about a call, as payloads of messages of the mesh. All of it is XML-RPC:
  *
- * - `request`: a call of the method whose first parameter is a struct {timeout, as, rights, plain, credit}, the others those of the method
+ * - `request`: a call of the method whose first parameter is a struct {start, timeout, as, rights, plain, credit}, the others those of the
+ *   method
  * - `answer`: a response with a struct: {number, last, value}, or {number, last, fault: {code, text, kind, data, retry_after}}
  * - `credit`: a response with the number of the first item of a stream that must not be sent yet
  * - `cancel`: nothing
@@ -11,7 +12,7 @@
 import { ACCESS_CLASSES, ERRORS, REASONS, RelayError, clean, errorFromFault } from '../core/core.ts';
 import type { AccessClass, ErrorCode, ErrorData, ErrorReason, FaultAnswer, MaybePromise } from '../core/core.ts';
 import { MAX_PAYLOAD_BYTES } from '../mesh-core/mesh-core.ts';
-import { isDict } from '../values/values.ts';
+import { Double, isDict } from '../values/values.ts';
 import type { Dict, ExactOf, Sendable, Value } from '../values/values.ts';
 import {
   cleanUnsendable,
@@ -39,6 +40,8 @@ export interface NodeRequest {
   readonly method: string;
   readonly params: readonly Value[];
   readonly exactOf: ExactOf;
+  /** Which start of this node it is for: one that somebody recorded before is not run again. */
+  readonly start: number;
   /** ms from when it was sent until nobody waits for the answer; of a stream, until nobody waits for the next item. */
   readonly timeoutMs: number;
   /** For whom that node calls; may be empty. */
@@ -84,13 +87,21 @@ const MAX_AS = 200;
 export function writeRequest({
   method,
   params,
+  start,
   timeoutMs,
   as,
   rights,
   hasPlainNumbers,
   credit,
 }: Omit<NodeRequest, 'exactOf' | 'params'> & { readonly params: readonly Sendable[] }): Buffer {
-  const about = { timeout: timeoutMs, as, rights, plain: hasPlainNumbers, ...(credit !== undefined && { credit }) };
+  const about = {
+    start: new Double(start),
+    timeout: timeoutMs,
+    as,
+    rights,
+    plain: hasPlainNumbers,
+    ...(credit !== undefined && { credit }),
+  };
   return requireSize(serialiseCall(method, [about, ...params], EXTENSIONS), `the parameters of ${clean(method, 100)}`, 'pass less');
 }
 
@@ -98,13 +109,15 @@ export function writeRequest({
 export async function readRequest(payload: Buffer): Promise<NodeRequest> {
   const call = await parseCallInSlices(payload);
   const [about, ...params] = call.params;
-  const { timeout, as, rights, plain, credit } = isDict(about) ? about : ({} as Dict);
-  const isFit = isCount(timeout, 1, MAX_TIMEOUT_MS) && typeof as === 'string' && Array.isArray(rights) && typeof plain === 'boolean';
+  const { start, timeout, as, rights, plain, credit } = isDict(about) ? about : ({} as Dict);
+  const isStart = isCount(start, 0, Number.MAX_SAFE_INTEGER);
+  const isFit =
+    isStart && isCount(timeout, 1, MAX_TIMEOUT_MS) && typeof as === 'string' && Array.isArray(rights) && typeof plain === 'boolean';
   if (!isFit || (credit !== undefined && !isCount(credit, 1, MAX_CREDIT)))
-    throw new RelayError('INVALID_REQUEST', 'the request of a node begins with a struct {timeout, as, rights, plain, credit}');
+    throw new RelayError('INVALID_REQUEST', 'the request of a node begins with a struct {start, timeout, as, rights, plain, credit}');
   const exact = call.exactOf(call.params) as readonly Sendable[] | undefined;
   return {
-    ...{ method: call.methodName, params, timeoutMs: timeout, as: clean(as, MAX_AS), hasPlainNumbers: plain, credit },
+    ...{ method: call.methodName, params, start, timeoutMs: timeout, as: clean(as, MAX_AS), hasPlainNumbers: plain, credit },
     rights: ACCESS_CLASSES.filter((one) => (rights as readonly Value[]).includes(one)),
     exactOf: (part) => (part === params ? exact?.slice(1) : call.exactOf(part)),
   };

@@ -143,6 +143,7 @@ export class IncomingCalls {
     try {
       const request = await readRequest(payload);
       ({ method } = request);
+      this.#requireStart(request);
       const caller = this.#callerOf(running, request);
       log.debug(`${table.describe(origin)} calls ${clean(method, 100)}${request.as === '' ? '' : ` for ${request.as}`}`);
       cancelTimer = this.#limitTime(running, request, ageMs);
@@ -167,6 +168,13 @@ export class IncomingCalls {
     } finally {
       cancelTimer();
     }
+  }
+
+  /** Messages in memory are recognized as repeated by one start of this node only. Throws a RelayError UNAVAILABLE. */
+  #requireStart({ start }: NodeRequest): void {
+    const { table } = this.#parts;
+    if (start === (table.epochOf(table.self) ?? 0)) return;
+    throw new RelayError('UNAVAILABLE', 'the relay was restarted since the call was made, and has not run it', { isForCaller: true });
   }
 
   #callerOf({ origin, gone }: Running, { as, rights, exactOf }: NodeRequest): Caller {

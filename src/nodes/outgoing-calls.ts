@@ -187,9 +187,9 @@ export class OutgoingCalls {
   }
 
   async #send(open: Open): Promise<void> {
-    const { method, params, timeoutMs, as, rights, hasPlainNumbers, ref, node } = open;
+    const { method, params, timeoutMs, as, rights, hasPlainNumbers, ref, node, epoch: start = 0 } = open;
     const payload = writeRequest({
-      ...{ method, params, timeoutMs, as, rights, hasPlainNumbers },
+      ...{ method, params, start, timeoutMs, as, rights, hasPlainNumbers },
       credit: open.isStream ? MAX_CREDIT : undefined,
     });
     open.message = await this.#parts.port.submit({

@@ -18,6 +18,8 @@ const UNSAFE: readonly (readonly [what: string, text: string])[] = [
   ['right-to-left mark', '\u200f'],
   ['byte order mark', '\ufeff'],
   ['arabic letter mark', '\u061c'],
+  ['lone surrogate', '\ud800'],
+  ['no character', '\uffff'],
 ];
 
 for (const [what, char] of UNSAFE) {

@@ -378,3 +378,16 @@ test('where a credential is asked for, it alone counts', (t) => {
   t.like(ca.meet(provenOf(one, { certified: [one.id] }), '192.0.2.1'), { kind: 'trusted', how: 'certificate' });
   t.like(trustOf('insecure').meet(provenOf(one), '192.0.2.1'), { kind: 'trusted', how: 'insecure' });
 });
+
+test('nodes that come once, with a credential, do not use up the store of trusted nodes', (t) => {
+  const trust = trustOf('clusterSecret');
+  const template = provenOf(nodeOf('many'), { knowsSecret: true });
+  const numbered = (number: number): Proven => ({ ...template, node: { ...template.node, id: `node${number}` } });
+  const pinned = nodeOf('pinned');
+  trust.reach(URL_ONE, provenOf(pinned, { knowsSecret: true }));
+  for (let number = 0; number < 5000; number++) t.like(trust.meet(numbered(number), '192.0.2.1'), { kind: 'trusted' }, String(number));
+  const { known } = trust.list();
+  t.is(known.length, 4096);
+  t.true(known.some(({ id }) => id === pinned.id));
+  t.is(known.at(-1)?.id, 'node4999');
+});
