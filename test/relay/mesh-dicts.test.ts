@@ -91,6 +91,17 @@ test('the acknowledgement waits until other nodes cannot miss the dict any more,
   await t.notThrowsAsync(a!.router.send('ham.spam.Spam', { data: 7 }, { durable: false }));
 });
 
+test('a dict in memory that other nodes cannot be sent, because too much waits, is in the log', async (t) => {
+  const [, a] = joined(2);
+  a!.port.refusal = new RelayError('LIMIT', 'memory is full');
+  await a!.router.send('ham.spam.Spam', { data: 1 }, { durable: false });
+  await a!.router.send('ham.spam.Spam', { data: 2 }, { durable: false });
+  await settled();
+  const told = a!.log.lines.all.filter(({ level }) => level === 'warn').map(({ text }) => text);
+  t.is(told.length, 1, 'once a second');
+  t.regex(told[0]!, /is not sent to other nodes: memory is full/);
+});
+
 test('nothing is submitted, and nobody waits, while there is no other node', (t) => {
   const [, a] = joined(1);
   t.is(a!.router.accept(received({ data: 1 }), callerOf('local')).constructor, String);
