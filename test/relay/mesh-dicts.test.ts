@@ -168,6 +168,23 @@ test('a dict of a client carries what its first relay saw, over the mesh too', a
   t.deepEqual(b!.forwarded[0]?.attestation, message.attestation, 'classic peers there get it as well');
 });
 
+test('a copy that a program sends to another node is delivered once, though that node does not know the dict', async (t) => {
+  const [, a, b, c] = joined(3);
+  c!.port.isDown = true;
+  await a!.call('notify', [received({ data: 1 })], callerOf('local', '192.0.2.77'));
+  await settled();
+  const { id, hostId } = a!.delivered[0]!.message;
+  // As a satellite of that node gets it, too.
+  const co2 = { id, hops: 15, age: 1, by: hostIdOf(0), via: [] };
+  await c!.call('notify', [received({ data: 1, host_id: hostId, co2 })], callerOf('local', '192.0.2.77'));
+  await settled();
+  t.deepEqual(
+    [a, b, c].map((node) => dataOf(node!)),
+    [[1], [1], [1]],
+  );
+  t.like(b!.status(), { accepted: 1, duplicates: 1 });
+});
+
 test('a dict of a classic peer goes on over the mesh, with the relays that it crossed', async (t) => {
   const [, a, b] = joined(2);
   const co2 = { id: 'far.1', hops: 14, age: 30, by: 'p@192.0.2.9:2004', via: ['o@198.51.100.1:2004', 'not a host_id'] };
