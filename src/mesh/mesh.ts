@@ -307,14 +307,12 @@ export class Mesh {
   }
 
   #classicTargets(message: Message): readonly Peer[] {
+    const classic = this.#peers.filter((peer) => this.#meshNode(peer) === undefined);
+    if (classic.length === 0) return classic;
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
     const plain = this.#plainSource(message);
-    return this.#peers.filter(
-      (peer) =>
-        this.#meshNode(peer) === undefined &&
-        peer !== plain &&
-        !passed.some((host) => peer.address.is(host.address, host.port)) &&
-        !hasPassed(peer, message),
+    return classic.filter(
+      (peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)) && !hasPassed(peer, message),
     );
   }
 

@@ -9,6 +9,9 @@ interface Sender {
   readonly refused: (error: RelayError) => void;
 }
 
+// Some 30 ms of work. A program may submit any number in one turn of the event loop, and other work must get its turn.
+const MAX_PER_TURN = 2048;
+
 const REFUSALS: Readonly<Record<RefusalReason, 'INVALID_PARAMS' | 'LIMIT' | 'UNAVAILABLE'>> = {
   invalid: 'INVALID_PARAMS',
   generation: 'LIMIT',
@@ -59,17 +62,21 @@ export class Submissions {
       ref: message.ref,
       contentType: message.contentType,
     };
-    if (this.#gathered.length === 0)
-      setImmediate(() => {
-        this.flush();
-      });
+    if (this.#gathered.length === 0) setImmediate(this.#turn);
     this.#gathered.push({ type: 'submit', submission, wallMs: this.date() });
   }
 
   /** Passes on what was gathered so far. */
   flush(): void {
-    if (this.#gathered.length > 0) this.take(this.#gathered.splice(0));
+    while (this.#gathered.length > 0) this.take(this.#gathered.splice(0, MAX_PER_TURN));
   }
+
+  readonly #turn = (): void => {
+    if (this.#gathered.length === 0) return;
+    const events = this.#gathered.splice(0, MAX_PER_TURN);
+    if (this.#gathered.length > 0) setImmediate(this.#turn);
+    this.take(events);
+  };
 
   accepted(token: string, id: string): void {
     this.#waiting.get(token)?.accepted(id);

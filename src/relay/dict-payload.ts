@@ -40,7 +40,7 @@ export function encodeDict(message: Omit<Message, 'frozen' | 'clientAddress' | '
   const writer = new ByteWriter().byte(VERSION).byte((attestation ? ATTESTED : 0) | (claim === undefined ? 0 : CLAIMED));
   const age = Math.min(MAX_TTL_MS, Math.max(0, Math.round(ageMs + now - arrivedAt)));
   // Stamps of classic peers may name anything.
-  const named = via.filter((hostId) => parseHostId(hostId) !== undefined).slice(1 - MAX_VIA);
+  const named = via.length === 0 ? via : via.filter((hostId) => parseHostId(hostId) !== undefined).slice(1 - MAX_VIA);
   writer.text(id).byte(hopsLeft).varint(age);
   writer.varint(named.length + 1);
   for (const hostId of named) writer.text(hostId);
@@ -57,7 +57,8 @@ export function decodeDict(bytes: Buffer): DictPayload {
   const flags = reader.byte(ATTESTED | CLAIMED);
   const id = messageIdIn(reader);
   const [hopsLeft, ageMs] = [reader.byte(HOP_LIMIT), reader.varint(MAX_TTL_MS)];
-  const via = Array.from({ length: reader.varint(MAX_VIA) }, () => hostIdIn(reader));
+  const via: string[] = [];
+  for (let left = reader.varint(MAX_VIA); left > 0; left--) via.push(hostIdIn(reader));
   if (via.length === 0) throw wrong('a dict that crossed no relay');
   const attestation = flags & ATTESTED ? attestationIn(reader) : undefined;
   const claim = flags & CLAIMED ? messageIdIn(reader) : undefined;

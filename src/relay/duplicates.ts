@@ -74,6 +74,11 @@ export class Duplicates {
     this.#notified.add(contentDigest(receivedKey(hostId, address, port), frozen().dict));
   }
 
+  /** True if this relay has had the message with this id. */
+  knows(hostId: string, id: string | undefined): boolean {
+    return id !== undefined && (this.#own.has(hostId, id) || this.#seen.has(hostId, id));
+  }
+
   /**
    * True if `dict` itself shows that this relay has had it: its stamp claims the id of a known message, or it equals a dict that this relay
    * sent to its satellites (same host_id, client_address and contents), even if the program that returns it replaced our stamp.
@@ -81,8 +86,7 @@ export class Duplicates {
   isEcho(dict: Dict): boolean {
     const { host_id: hostId, client_address: client, co2 } = dict;
     if (typeof hostId !== 'string') return false;
-    const claim = claimIn(co2);
-    if (claim !== undefined && (this.#own.has(hostId, claim) || this.#seen.has(hostId, claim))) return true;
+    if (this.knows(hostId, claimIn(co2))) return true;
     if (!Array.isArray(client)) return false;
     const [address, port] = client as readonly unknown[];
     return (

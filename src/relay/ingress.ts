@@ -1,6 +1,6 @@
 /** Ingress: a dict that a caller or a satellite submits becomes a checked and stamped message. */
 import { randomBytes } from 'node:crypto';
-import { HOP_LIMIT, isLoopback, parseHostId } from '../message/message.ts';
+import { HOP_LIMIT, parseHostId } from '../message/message.ts';
 import { RelayError, clean, randomHex } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
@@ -149,25 +149,15 @@ export function messageFromNode({ arrival, self, identity, index, mint, maxDictB
   const { head, via: nodes, isRedelivered } = arrival;
   const { id, hopsLeft, ageMs, via, attestation, claim, source } = decodeDict(arrival.payload);
   const by = via.at(-1) ?? '';
-  const isOwn = head.origin === self;
-  const { ownerOf } = index;
-  const isOfThisMachine = isLoopback(identity.address) && isLoopback(parseHostId(by)?.address ?? '');
-  if ((ownerOf.call(index, by) ?? head.origin) !== head.origin)
-    throw new RelayError(
-      'ORIGIN_REFUSED',
-      `host_id '${clean(by, 130)}', by which it entered the mesh, belongs to another node than ${head.origin}`,
-    );
-  // What was stored before the last end of this relay is delivered before the other nodes have said who they are.
-  const isOwnOfUnknown = head.hostId === by && index.hostIdOf(head.origin) === undefined;
-  const signed = { node: head.origin, hostId: head.hostId, attestation, isOfThisMachine, isOwnOfUnknown };
-  const origin = checkSigned(signed, (hostId) => ownerOf.call(index, hostId));
+  const origin = checkSigned({ node: head.origin, hostId: head.hostId, by, attestation }, index, identity.address);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   if (source.length > maxDictBytes)
     throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed here (maxBodyBytes)`);
   const dict = parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
   requireData(Object.hasOwn(dict, 'data'));
-  const crossed = [...via, ...nodes.slice(1).flatMap((node) => index.hostIdOf(node) ?? [])];
+  const crossed = nodes.length > 1 ? [...via, ...nodes.slice(1).flatMap((node) => index.hostIdOf(node) ?? [])] : via;
   const last = parseHostId(crossed.at(-1) ?? by);
+  const isOwn = head.origin === self;
   const clientAddress = [last?.address ?? '', last?.port ?? 0] as const;
   const message: Message = {
     id,

@@ -1,5 +1,5 @@
 /** Dicts over the mesh: submits those that leave this relay, reads those that arrive, and finds out what became of the ones it sent. */
-import { RelayError, reasonOf } from '../core/core.ts';
+import { RateLimitedLog, RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import { NodeIndex } from '../mesh/mesh.ts';
 import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort } from '../mesh/mesh.ts';
@@ -42,10 +42,12 @@ const MAX_FRAME_BYTES = 8 * 1024;
 export class MeshDicts implements Names {
   readonly #parts: MeshDictsParts;
   readonly #index: NodeIndex;
+  readonly #warnings: RateLimitedLog;
 
   constructor(parts: MeshDictsParts) {
     this.#parts = parts;
     this.#index = new NodeIndex(parts.port, parts.clock);
+    this.#warnings = new RateLimitedLog(parts.log, parts.clock);
     parts.port.onOutcome((outcome) => {
       this.#reported(outcome);
     });
@@ -106,7 +108,10 @@ export class MeshDicts implements Names {
   send(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): void {
     const { port, self, clock, log } = this.#parts;
     const refused = (error: unknown): void => {
-      log.debug(`${describeMessage(message)} is not sent to other nodes: ${reasonOf(error)}`);
+      const text = `${describeMessage(message)} is not sent to other nodes: ${reasonOf(error)}`;
+      // The program may want to know that it sends too fast. A relay that stops loses what is in memory anyway.
+      if (RelayError.is(error) && error.code === 'LIMIT') this.#warnings.warn(text);
+      else log.debug(text);
     };
     const [first] = targets;
     if (first === undefined || targets.length > 1) {

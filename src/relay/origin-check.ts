@@ -16,11 +16,17 @@ export interface SignedDict {
   readonly node: string;
   /** The host_id of the dict. */
   readonly hostId: string;
+  /** The host_id of the relay by which it entered the mesh. */
+  readonly by: string;
   readonly attestation: Attestation | undefined;
-  /** True if both relays have loopback addresses, as on one machine. */
-  readonly isOfThisMachine: boolean;
-  /** True if the node says that this is the host_id of its own relay, and nothing else is known of the node yet, as after a start. */
-  readonly isOwnOfUnknown: boolean;
+}
+
+/** What is known of the nodes of the mesh. */
+export interface KnownNodes {
+  /** The node to which a host_id belongs; undefined if no known node has it. */
+  ownerOf(hostId: string): string | undefined;
+  /** The host_id of the relay of a node; undefined if it is not known. */
+  hostIdOf(node: string): string | undefined;
 }
 
 export type OriginVerdict =
@@ -81,23 +87,32 @@ function checkPeer(claimed: string | undefined, { address, stamp, hostIds }: Ing
 }
 
 /**
- * Checks the host_id of a dict that a node of the mesh signed. `ownerOf` names the node to which a host_id belongs, if that is known: no
- * other node may send in its name.
+ * Checks the host_id of a dict that a node of the mesh signed: no other node than its owner may send in its name. `ownAddress` is that of
+ * this relay.
  */
-export function checkSigned(
-  { node, hostId, attestation, isOfThisMachine, isOwnOfUnknown }: SignedDict,
-  ownerOf: (hostId: string) => string | undefined,
-): OriginVerdict {
+export function checkSigned({ node, hostId, by, attestation }: SignedDict, nodes: KnownNodes, ownAddress: string): OriginVerdict {
+  const entrance = nodes.ownerOf(by);
+  if (entrance !== undefined && entrance !== node)
+    return refused(`host_id '${clean(by, 130)}', by which it entered the mesh, belongs to another node than ${node}`);
   const host = parseHostId(hostId);
   if (!host) return refused(notHostId(hostId));
-  const owner = ownerOf(hostId);
+  const owner = hostId === by ? entrance : nodes.ownerOf(hostId);
   if (owner === node) return { accepted: true, hostId, verdict: 'signed' };
   if (owner !== undefined) return refused(`host_id '${clean(hostId, 130)}' belongs to node ${owner}, but node ${node} signed the dict`);
   const attested = attests(attestation, host.address);
   // Every machine has a loopback address, so one from another machine says nothing unless a relay attests it.
-  if (isLoopback(host.address) && !isOfThisMachine && !isOwnOfUnknown && !attested)
-    return refused(`host_id '${clean(hostId, 130)}' is a loopback address of another machine, and no relay attests it`);
+  if (isLoopback(host.address) && !attested && !isOfThisMachine(by, ownAddress)) {
+    // What was stored before the last end of this relay is delivered before the other nodes have said who they are.
+    const isOwnOfUnknown = hostId === by && nodes.hostIdOf(node) === undefined;
+    if (!isOwnOfUnknown)
+      return refused(`host_id '${clean(hostId, 130)}' is a loopback address of another machine, and no relay attests it`);
+  }
   return { accepted: true, hostId: formatHostId(host), verdict: attested ? 'attested' : 'vouched', attestation };
+}
+
+/** True if both relays have loopback addresses, as on one machine. */
+function isOfThisMachine(by: string, ownAddress: string): boolean {
+  return isLoopback(ownAddress) && isLoopback(parseHostId(by)?.address ?? '');
 }
 
 function attests(attestation: Attestation | undefined, address: string): boolean {

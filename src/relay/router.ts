@@ -240,8 +240,9 @@ export class Router {
     const { message, dict } = read;
     // The mesh brings each dict once; one of this node's own is known since it was sent.
     const isOwn = head.origin === this.#meshDicts.self;
-    // One that another node took from a classic peer may have passed this relay before.
-    const isEcho = !isOwn && message.via.includes(this.#dependencies.self().hostId);
+    // One that another node took from a classic peer or a program may have passed this relay before.
+    const isKnown = message.via.includes(this.#dependencies.self().hostId) || this.#duplicates.knows(message.hostId, message.claim);
+    const isEcho = !isOwn && isKnown;
     const entry = isOwn ? this.#duplicates.noteSent(message) : isEcho ? undefined : this.#duplicates.note(message, dict);
     if (!entry) return andThen(resultOf(this.#duplicate(message.id, describeMessage(message))), () => DONE);
     const sending: Sending = { destination: message.destination, targets: [], isDurable: head.isDurable };

@@ -115,6 +115,18 @@ test('a link stays up while a connection in the other direction replaces it, how
   }
 });
 
+test('any number of messages may be submitted in one turn of the event loop, and other work gets its turn', async (t) => {
+  const [a] = (await startNodes(t, ['a'], [])) as [TestNode];
+  const state = { isOver: false, turns: 0 };
+  const submitted = Promise.all(Array.from({ length: 150_000 }, () => a.host.submit(message('', { isDurable: false }))));
+  const over = submitted.then(() => {
+    state.isOver = true;
+  });
+  for (; !state.isOver; state.turns++) await new Promise(setImmediate);
+  await over;
+  t.true(state.turns > 20, `${state.turns} turns`);
+});
+
 test('a node that says goodbye is gone from the others at once', async (t) => {
   const [a, b] = (await startNodes(t, ['a', 'b'], [[0, 1]])) as [TestNode, TestNode];
   await b.stop();

@@ -91,6 +91,17 @@ test('the acknowledgement waits until other nodes cannot miss the dict any more,
   await t.notThrowsAsync(a!.router.send('ham.spam.Spam', { data: 7 }, { durable: false }));
 });
 
+test('a dict in memory that other nodes cannot be sent, because too much waits, is in the log', async (t) => {
+  const [, a] = joined(2);
+  a!.port.refusal = new RelayError('LIMIT', 'memory is full');
+  await a!.router.send('ham.spam.Spam', { data: 1 }, { durable: false });
+  await a!.router.send('ham.spam.Spam', { data: 2 }, { durable: false });
+  await settled();
+  const told = a!.log.lines.all.filter(({ level }) => level === 'warn').map(({ text }) => text);
+  t.is(told.length, 1, 'once a second');
+  t.regex(told[0]!, /is not sent to other nodes: memory is full/);
+});
+
 test('nothing is submitted, and nobody waits, while there is no other node', (t) => {
   const [, a] = joined(1);
   t.is(a!.router.accept(received({ data: 1 }), callerOf('local')).constructor, String);
@@ -155,6 +166,23 @@ test('a dict of a client carries what its first relay saw, over the mesh too', a
   t.is(message.claim, 'of-the-client.7');
   t.regex(message.hostId, /@192\.0\.2\.77:0$/);
   t.deepEqual(b!.forwarded[0]?.attestation, message.attestation, 'classic peers there get it as well');
+});
+
+test('a copy that a program sends to another node is delivered once, though that node does not know the dict', async (t) => {
+  const [, a, b, c] = joined(3);
+  c!.port.isDown = true;
+  await a!.call('notify', [received({ data: 1 })], callerOf('local', '192.0.2.77'));
+  await settled();
+  const { id, hostId } = a!.delivered[0]!.message;
+  // As a satellite of that node gets it, too.
+  const co2 = { id, hops: 15, age: 1, by: hostIdOf(0), via: [] };
+  await c!.call('notify', [received({ data: 1, host_id: hostId, co2 })], callerOf('local', '192.0.2.77'));
+  await settled();
+  t.deepEqual(
+    [a, b, c].map((node) => dataOf(node!)),
+    [[1], [1], [1]],
+  );
+  t.like(b!.status(), { accepted: 1, duplicates: 1 });
 });
 
 test('a dict of a classic peer goes on over the mesh, with the relays that it crossed', async (t) => {
