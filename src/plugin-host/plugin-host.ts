@@ -50,20 +50,9 @@ import { Watcher } from './watcher.ts';
 
 export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hooks.ts';
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
-export {
-  LOGGED_HOST_EVENTS,
-  TRANSIENT_HOST_EVENTS,
-  hostLogger,
-  nameModules,
-  noSuchPlugin,
-  whereThrown,
-  PluginEnded,
-  findOffer,
-  frameOf,
-  isNameOf,
-  moduleOf,
-  requireOffer,
-} from './hosted/hosted.ts';
+export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
+export { PluginEnded, findOffer, frameOf, isNameOf, moduleOf, requireOffer } from './hosted/hosted.ts';
+export type { NotOffered, Readiness, WorkOrder, WorkSource } from './hosted/hosted.ts';
 export type {
   HostedController,
   HostedDatasource,
@@ -82,10 +71,6 @@ export type {
   RelayPort,
   SatelliteState,
   SatelliteStatus,
-  NotOffered,
-  Readiness,
-  WorkOrder,
-  WorkSource,
 } from './hosted/hosted.ts';
 export { findFiles, isFileName } from './modules/modules.ts';
 export type { SatelliteClass, SatelliteClasses } from './modules/modules.ts';
