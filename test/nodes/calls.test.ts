@@ -219,6 +219,21 @@ test('the caller learns early that a node is gone, has restarted or has left', a
   t.true(gone.ms < 12_000, `${gone.ms}`);
 });
 
+test('a node that comes back does not run what its caller was told has failed', async (t) => {
+  const ran: number[] = [];
+  const mesh = new MemoryMesh(4, LINE, { methods: () => [{ invoke: (params) => ran.push(params[0] as number) }] });
+  const { calls } = mesh.nodes[0]!.nodes;
+  t.is(await mesh.until(calls.call('n3', 'ham.spam.run', [1])), 1);
+  mesh.world.crash(3, false);
+  await mesh.run(5000);
+  const lost = calls.call('n3', 'ham.spam.run', [2], { timeoutMs: 120_000 });
+  await t.throwsAsync(mesh.until(lost), { code: 'TRANSPORT', message: /there is no path to it/ });
+  mesh.world.start(3);
+  await mesh.run(10_000);
+  t.is(await mesh.until(calls.call('n3', 'ham.spam.run', [3])), 2);
+  t.deepEqual(ran, [1, 3]);
+});
+
 test('a request that arrives twice runs once, and an answer that others send is ignored', async (t) => {
   let ran = 0;
   const mesh = new MemoryMesh(3, LINE.slice(0, 2), { methods: () => [{ invoke: () => ++ran }] });
