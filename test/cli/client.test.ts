@@ -352,6 +352,8 @@ test.serial('what people type at once: -h, -v, version, help COMMAND, options be
     [['help', 'plugin', 'list'], 0, /^Usage: co2 plugin list/],
     [['help', 'plugin', 'lst'], 2, /^co2: plugin has no command 'lst'; did you mean "list"$/],
     [['plugin', 'lst'], 2, /^co2: unknown command 'lst'; did you mean "list"; see co2 plugin --help$/],
+    [['peers', '--json', 'lst'], 2, /unknown command 'lst'; did you mean \\"list\\"; see co2 peers --help/],
+    [['outbox', 'cellar'], 2, /^co2: unknown command 'cellar'; see co2 outbox --help$/],
     [['--jsn', 'ping'], 2, /unknown option '--jsn'/],
     [['ping', '--jsn'], 2, /^co2: unknown option '--jsn'; did you mean "--json"; see co2 ping --help$/],
     [['t2'], 2, /^co2: unknown command 't2'; see co2 --help$/],
