@@ -3,6 +3,7 @@ import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
+import { MAX_HOPS } from '../mesh-core/mesh-core.ts';
 import type { MeshCalls } from './mesh-calls.ts';
 import type { NodeTable } from './node-table.ts';
 
@@ -31,8 +32,6 @@ export interface TracerouteParts {
   readonly clock: Pick<Clock, 'now'>;
 }
 
-// A message crosses at most as many relays.
-const MAX_HOPS = 16;
 // A hop that takes longer is as good as unreachable.
 const HOP_TIMEOUT_MS = 10_000;
 

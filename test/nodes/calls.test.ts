@@ -234,6 +234,27 @@ test('a node that comes back does not run what its caller was told has failed', 
   t.deepEqual(ran, [1, 3]);
 });
 
+test('a request that its cancellation overtakes is not run', async (t) => {
+  let ran = 0;
+  const mesh = new MemoryMesh(2, [[0, 1]], { methods: () => [{ invoke: () => ++ran }] });
+  const { port } = mesh.nodes[1]!;
+  const deliver = port.deliver.bind(port);
+  const late: Parameters<typeof deliver>[0][] = [];
+  port.deliver = (arrival) => {
+    if (arrival.head.contentType === 'request') late.push(arrival);
+    else deliver(arrival);
+  };
+  const { calls } = mesh.nodes[0]!.nodes;
+  await t.throwsAsync(mesh.until(calls.call('n1', 'ham.spam.run', [], { timeoutMs: 500 })), { code: 'TIMEOUT' });
+  await mesh.run(100);
+  t.is(late.length, 1);
+  deliver(late[0]!);
+  await mesh.run(100);
+  t.is(ran, 0);
+  port.deliver = deliver;
+  t.is(await mesh.until(calls.call('n1', 'ham.spam.run', [])), 1);
+});
+
 test('a request that arrives twice runs once, and an answer that others send is ignored', async (t) => {
   let ran = 0;
   const mesh = new MemoryMesh(3, LINE.slice(0, 2), { methods: () => [{ invoke: () => ++ran }] });
