@@ -6,7 +6,7 @@ export { LOGGED_LINK_EVENTS, TRANSIENT_LINK_EVENTS, linkLogger } from './link-ev
 export type { LinkEvent } from './link-events.ts';
 export { Link } from './link.ts';
 export type { LinkStatus, LinkTransport } from './link.ts';
-export { isSignOfLife, isSuccess } from './verdict.ts';
+export { NO_METHOD_STATUSES, PASSING_FAULTS, isSignOfLife, isSuccess } from './verdict.ts';
 export type { ServerAnswer, UnreadableAnswer } from './verdict.ts';
 export { Notification } from './notification.ts';
 export { linkDefaults, linkShape } from './options.ts';
