@@ -154,6 +154,7 @@ test('co2 shows nodes, routes, pings, traces and methods of the mesh, and calls 
   t.regex((await co2('nodes')).out, /\nn0 +\w{32} +self +\S+ +\d+ +- +- +- +\d.*\nn1 .*\nn2 +\w{32} +reachable +\S+ +\d+ +2 +\d+ +n1 /);
   t.is(((await co2('nodes', '--json')).json as unknown[]).length, 3);
   t.regex((await co2('status')).out, /\nmesh +3 nodes, 2 reachable\n/);
+  t.is((await co2('work', 'types')).out, 'this relay offers no work; co2 nodes shows what the others of its mesh offer');
   t.is((await co2('routes', 'n0')).out, 'there is no way to n0 at present; co2 nodes shows its state');
   t.regex((await co2('routes')).out, /^nick +node +hop_nick .*\nn1 +\w{32} +n1 .*\nn2 +\w{32} +n1 /);
   t.like((await co2('routes', 'n2', '--json')).json, [{ nick: 'n2', links: 2 }]);
