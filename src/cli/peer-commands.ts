@@ -101,7 +101,7 @@ function unlistedLines(trust: Value): readonly string[] {
   const names = linked.map(({ nick, node }) => `${textOf(nick)} (${textOf(node)})`);
   const count = structsOf(pending).length;
   return [
-    ...(names.length > 0 ? ['', `linked from their side, and not listed here: ${names.join(', ')}`] : []),
+    ...(names.length > 0 ? ['', `nodes that connect by themselves: ${names.join(', ')}; co2 nodes shows their states`] : []),
     ...(count > 0 ? ['', `${count === 1 ? '1 node waits' : `${count} nodes wait`} for approval: co2 peers list --nodes`] : []),
   ];
 }
