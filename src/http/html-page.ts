@@ -46,6 +46,7 @@ const BAD: ReadonlySet<string> = new Set([
   'one-way',
   'not ready',
   'unreachable',
+  'too-far',
 ]);
 // More rows would make the page slow; co2 nodes lists all.
 const MAX_NODES = 100;

@@ -21,7 +21,8 @@ type Named = Pick<LinkState, 'id' | 'nick' | 'isLeaving'>;
  */
 export function nodeNamed(name: string, nodes: readonly Named[], { mayBeAway = false } = {}): string {
   if ((mayBeAway && isNodeId(name)) || nodes.some(({ id }) => id === name)) return name;
-  const named = nodes.filter(({ nick }) => nick === name);
+  // A nick can be anything, also the id of a node that is not known here.
+  const named = isNodeId(name) ? [] : nodes.filter(({ nick }) => nick === name);
   const present = named.filter(({ isLeaving }) => !isLeaving);
   const candidates = mayBeAway && present.length === 0 ? named : present;
   const [first, ...others] = candidates;
@@ -32,7 +33,7 @@ export function nodeNamed(name: string, nodes: readonly Named[], { mayBeAway = f
     throw notFound(`${ids.length} nodes are named ${shown}: use the id of one, ${ids.slice(0, MAX_NAMED).join(' or ')}`);
   }
   if (named.length > 0) throw notFound(`node ${shown} has left the mesh; is its relay running?`);
-  const known = new Set(nodes.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' ? id : nick)));
+  const known = new Set(nodes.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' || isNodeId(nick) ? id : nick)));
   const hint = suggest(name, [...known].sort());
   const remedy = mayBeAway && !hint.endsWith('?') ? '; a node that is down can be named by its id' : '';
   throw notFound(`no node is named ${shown}${hint}${remedy}`);

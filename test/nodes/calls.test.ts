@@ -1,5 +1,6 @@
 /** Calls between the nodes of a mesh, over any number of relays: pings, traces, results, faults, streams, and nodes that go away. */
 import test from 'ava';
+import { nodeNamed } from '../../src/mesh/mesh.ts';
 import { Fault, RelayError } from '../../src/core/core.ts';
 import { Double } from '../../src/values/values.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
@@ -383,3 +384,35 @@ test('all nodes know the methods of all, as plugins come and go', async (t) => {
   await mesh.run(1000);
   t.deepEqual(await methods(), ['ham.spam.m0: n0 n2', 'ham.spam.m1: n1']);
 });
+
+const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(32)) as [string, string, string, string];
+const NAMED = [
+  { id: A, nick: 'attic', isLeaving: false },
+  { id: B, nick: 'cellar', isLeaving: true },
+  { id: C, nick: 'cellar', isLeaving: false },
+  { id: 'e'.repeat(32), nick: 'shed', isLeaving: true },
+  { id: 'f'.repeat(32), nick: D, isLeaving: false },
+  { id: 'g'.repeat(32), nick: 'twin', isLeaving: false },
+  { id: 'h'.repeat(32), nick: 'twin', isLeaving: false },
+];
+const FOUND: readonly (readonly [what: string, name: string, now: string | RegExp, later: string | RegExp])[] = [
+  ['an id', A, A, A],
+  ['a nick', 'attic', A, A],
+  ['a nick of which one node has left', 'cellar', C, C],
+  ['a node that has left', 'shed', /node 'shed' has left the mesh; is its relay running\?/, 'e'.repeat(32)],
+  ['an unknown id that is the nick of another node', D, /no node is named 'd+'; known: attic, cellar, f+, twin$/, D],
+  ['a nick of two nodes', 'twin', /2 nodes are named 'twin': use the id of one, g+ or h+$/, /2 nodes are named 'twin'/],
+  ['a misspelt nick', 'atic', /no node is named 'atic'; did you mean "attic"\?$/, /did you mean "attic"\?$/],
+  ['another name', 'garden', /no node is named 'garden'; known: .*twin$/, /; a node that is down can be named by its id$/],
+];
+
+for (const [what, name, now, later] of FOUND) {
+  test(`nodes are found by name: ${what}`, (t) => {
+    const check = (wanted: string | RegExp, mayBeAway: boolean): void => {
+      if (typeof wanted === 'string') t.is(nodeNamed(name, NAMED, { mayBeAway }), wanted);
+      else t.throws(() => nodeNamed(name, NAMED, { mayBeAway }), { code: 'NOT_FOUND', message: wanted });
+    };
+    check(now, false);
+    check(later, true);
+  });
+}
