@@ -34,6 +34,7 @@ Examples:
   co2 notify data=hello topic=x
   co2 notify '{"data": {"temperature": 21.5}}'
   echo hello | co2 notify -
+  co2 notify data=hello co2.to.node=cellar     only to the satellites of this node of the mesh
 ${ARGUMENTS}`;
 const WATCH_HELP = `
 Examples:

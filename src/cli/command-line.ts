@@ -59,8 +59,11 @@ export function withOptionsLast(program: Command, args: readonly string[]): read
     } else break;
   }
   const rest = args.slice(at);
-  if (path.length > 0) return [...path, ...early, ...rest];
   const [word] = rest;
+  // Commander would take it for an argument of the default command of the group.
+  if (path.length > 0 && command.commands.length > 0 && word !== undefined && !word.startsWith('-'))
+    throw new UsageError(command, new CommanderError(1, 'commander.unknownCommand', unknownCommand(word, command)));
+  if (path.length > 0) return [...path, ...early, ...rest];
   if (word === undefined || word === '--') return args;
   throw new UsageError(program, new CommanderError(1, 'commander.unknownCommand', unknownCommand(word, program)));
 }

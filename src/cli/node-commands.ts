@@ -17,6 +17,7 @@ Examples:
   co2 nodes
   co2 nodes --json`;
 const ROUTES_HELP = `
+hop is the neighbour to which messages for the node go first, links the number of links on the way, and cost the ms that they take.
 Examples:
   co2 routes
   co2 routes cellar

@@ -1,5 +1,6 @@
 /** `co2 peers`: lists the peers of a relay, and decides which nodes it trusts. */
 import type { Command } from 'commander';
+import { dictOf } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { callAndPrint, client } from './client-commands.ts';
 import { prepare } from './command-line.ts';
@@ -100,7 +101,7 @@ function unlistedLines(trust: Value): readonly string[] {
   const names = linked.map(({ nick, node }) => `${textOf(nick)} (${textOf(node)})`);
   const count = structsOf(pending).length;
   return [
-    ...(names.length > 0 ? ['', `linked from their side, and not listed here: ${names.join(', ')}`] : []),
+    ...(names.length > 0 ? ['', `nodes that connect by themselves: ${names.join(', ')}; co2 nodes shows their states`] : []),
     ...(count > 0 ? ['', `${count === 1 ? '1 node waits' : `${count} nodes wait`} for approval: co2 peers list --nodes`] : []),
   ];
 }
@@ -115,7 +116,8 @@ function nodesText(value: Value): string {
   const { node, nick, epoch, trust, known = [], pending = [], found = [] } = structOf(value);
   const lines = [`this relay is node ${textOf(node)} (${textOf(nick)}), start ${textOf(epoch)}, trust: '${textOf(trust)}'`];
   const isSome = (list: Value): boolean => structsOf(list).length > 0;
-  lines.push(...(isSome(known) ? ['', 'known:', toTable(known, KNOWN_COLUMNS)] : ['', 'no other node is known']));
+  const rows = structsOf(known).map((one) => dictOf([...Object.entries(one), ['session', one.session === true ? 'proven' : 'none']]));
+  lines.push(...(rows.length > 0 ? ['', 'known:', toTable(rows, KNOWN_COLUMNS)] : ['', 'no other node is known']));
   if (isSome(pending)) lines.push('', 'waiting for co2 peers trust NODE:', toTable(pending, PENDING_COLUMNS));
   lines.push(...foundLines(found));
   return lines.join('\n');

@@ -1,11 +1,11 @@
 /** The commands for services: `co2 service list`, `status`, `start` and `stop`. */
 import type { Command } from 'commander';
-import { isDict } from '../values/values.ts';
-import type { Dict, Sendable, Value } from '../values/values.ts';
+import { dictOf, isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
 import { callAndPrint, client } from './client-commands.ts';
 import { prepare } from './command-line.ts';
 import type { TargetFlags } from './target.ts';
-import { toTable, toText } from './values.ts';
+import { structsOf, toTable, toText } from './values.ts';
 
 const HELP = `
 Examples:
@@ -39,9 +39,12 @@ function one(service: Command, name: string, description: string, method: string
 }
 
 function listText(value: Value): string {
-  const services = Array.isArray(value) ? (value as readonly Value[]) : [];
+  const services = structsOf(value);
   if (services.length === 0) return 'no services; they are in services of config.ts';
-  const rows = services.map((service) => (isDict(service) ? { ...members(service), ...counts(service) } : service));
+  const rows = services.map((service) => {
+    const { watchers, reactors } = service;
+    return dictOf([...Object.entries(service), ['watchers', runningText(watchers)], ['reactors', runningText(reactors)]]);
+  });
   return toTable(rows, COLUMNS);
 }
 
@@ -52,25 +55,17 @@ function statusText(value: Value): string {
   const known = isDict(nodes) ? Object.values(nodes) : [];
   return [
     `${toText(name ?? '')} is ${toText(state ?? '')}: ${toText(up ?? 0)} up, ${toText(down ?? 0)} down`,
-    ...(endpoints.length > 0 ? ['', toTable(endpoints as unknown as Value, ENDPOINT_COLUMNS)] : []),
+    ...(endpoints.length > 0 ? ['', toTable(endpoints, ENDPOINT_COLUMNS)] : []),
     ...(known.length > 0 ? ['', toTable(known, NODE_COLUMNS)] : []),
   ].join('\n');
 }
 
-function rowsOf(endpoints: Value | undefined, kind: string): readonly Sendable[] {
-  const list = Array.isArray(endpoints) ? (endpoints as readonly Value[]) : [];
-  return list.map((endpoint) => (isDict(endpoint) ? { kind, ...members(endpoint) } : endpoint));
+function rowsOf(endpoints: Value | undefined, kind: string): readonly Dict[] {
+  return structsOf(endpoints).map((endpoint) => dictOf([['kind', kind], ...Object.entries(endpoint)]));
 }
 
 /** How many of the endpoints run, `2 of 2`. */
-function counts({ watchers, reactors }: Dict): Readonly<Record<string, string>> {
-  const countOf = (endpoints: Value | undefined): string => {
-    const list = Array.isArray(endpoints) ? (endpoints as readonly Value[]) : [];
-    return `${list.filter((endpoint) => isDict(endpoint) && endpoint.state === 'running').length} of ${list.length}`;
-  };
-  return { watchers: countOf(watchers), reactors: countOf(reactors) };
-}
-
-function members(dict: Dict): Readonly<Record<string, Value>> {
-  return Object.fromEntries(Object.entries(dict));
+function runningText(endpoints: Value | undefined): string {
+  const all = structsOf(endpoints);
+  return `${all.filter(({ state }) => state === 'running').length} of ${all.length}`;
 }

@@ -70,11 +70,7 @@ export function addWorkCommands(program: Command, onExit: (code: number) => void
     .helpCommand(false)
     .addHelpText('after', HELP);
   client(work, 'types', 'list the types of work that can be submitted').action((flags: TargetFlags) =>
-    callAndPrint(
-      flags,
-      (call) => call('work.types'),
-      (value) => toTable(value, TYPE_COLUMNS),
-    ),
+    callAndPrint(flags, (call) => call('work.types'), typesText),
   );
   addSubmitCommand(work, onExit);
   addListCommand(work);
@@ -154,6 +150,11 @@ function meshTable(value: Value): string {
   const absent = (Array.isArray(missing) ? (missing as readonly Value[]) : []).filter(isDict);
   const lines = absent.map(({ node, reason }) => `no answer of ${node as string}: ${reason as string}`);
   return [toTable(units, MESH_COLUMNS), ...lines].join('\n');
+}
+
+function typesText(types: Value): string {
+  const isEmpty = Array.isArray(types) && types.length === 0;
+  return isEmpty ? 'this relay offers no work; co2 nodes shows what the others of its mesh offer' : toTable(types, TYPE_COLUMNS);
 }
 
 function commaList(text: string): readonly string[] {

@@ -1,4 +1,4 @@
-/** Sanitizes untrusted text for one line of a log, a fault or a page. */
+/** Text for people: one line of a log, a fault or a page from untrusted text, names of servers, and times. */
 
 // DEL, C1, line and paragraph separators, and marks that reorder text on a terminal: characters that JSON.stringify does not escape.
 const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
@@ -47,4 +47,9 @@ export function durationText(ms: number): string {
   if (days > 0) return `${days} d ${hours} h`;
   if (hours > 0) return `${hours} h ${minutes} min`;
   return minutes > 0 ? `${minutes} min` : `${seconds} s`;
+}
+
+/** The name of a server in lists, stored decisions and logs: its URL without credentials, and without a path if that is `/`. */
+export function serverName({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
 }

@@ -352,9 +352,13 @@ function readStored(value: unknown): Stored {
   if (!isDict(value)) throw new Error('it is not an object');
   const { nodes, pins, links } = value as Readonly<Record<string, unknown>>;
   if (!Array.isArray(nodes) || !nodes.every(isKnownNode)) throw new Error('nodes is not a list of nodes');
-  if (!isDict(pins) || !Object.values(pins).every(isNodeId)) throw new Error('pins is not an object of node ids');
+  if (!isPins(pins)) throw new Error('pins is not an object of node ids');
   if (!Array.isArray(links) || !links.every((url) => typeof url === 'string' && URL.canParse(url))) throw new Error('links are not URLs');
-  return { nodes, pins: pins as unknown as Stored['pins'], links: links as readonly string[] };
+  return { nodes, pins, links: links as readonly string[] };
+}
+
+function isPins(value: unknown): value is Stored['pins'] {
+  return isDict(value) && Object.values(value).every(isNodeId);
 }
 
 function isKnownNode(value: unknown): value is KnownNode {

@@ -34,13 +34,15 @@ export type BatchVerdict =
   | { readonly kind: 'no batches'; readonly reason: string }
   | Extract<Verdict, { kind: 'too large' | 'later' | 'failed' }>;
 
-// Faults that mean "not now": too many calls, starting or stopping, too late, a full disk, transport, system. Any other fault is about the
-// dict, and would be the same at every attempt.
-const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, 522, -32300, -32400]);
+/**
+ * Faults that mean "not now": too many calls, starting or stopping, too late, a full disk, transport, system. Any other fault is about the
+ * call, and would be the same at every attempt.
+ */
+export const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, 522, -32300, -32400]);
 // HTTP statuses with the same meaning: request timeout, too early, too many requests, and those of proxies and starting servers.
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
-// What servers answer to a method that they do not have, instead of a fault.
-const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([400, 404, 405, 500, 501]);
+/** The HTTP statuses that servers answer to a method that they do not have, instead of a fault. */
+export const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([400, 404, 405, 500, 501]);
 // The method does not exist, or is forbidden.
 const NO_METHOD_FAULTS: ReadonlySet<number> = new Set([-32601, 401, 403]);
 // The request was too large or unreadable, so none of its calls was made.

@@ -33,9 +33,10 @@ export function nodeNamed(name: string, nodes: readonly Named[], { mayBeAway = f
     throw notFound(`${ids.length} nodes are named ${shown}: use the id of one, ${ids.slice(0, MAX_NAMED).join(' or ')}`);
   }
   if (named.length > 0) throw notFound(`node ${shown} has left the mesh; is its relay running?`);
-  const known = new Set(nodes.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' ? id : nick)));
-  const remedy = mayBeAway ? '; a node that is down can be named by its id' : '';
-  throw notFound(`no node is named ${shown}${suggest(name, [...known].sort())}${remedy}`);
+  const known = new Set(nodes.filter(({ isLeaving }) => !isLeaving).map(({ nick, id }) => (nick === '' || isNodeId(nick) ? id : nick)));
+  const hint = suggest(name, [...known].sort());
+  const remedy = mayBeAway && !hint.endsWith('?') ? '; a node that is down can be named by its id' : '';
+  throw notFound(`no node is named ${shown}${hint}${remedy}`);
 }
 
 /** A node for people: `node cellar (xeb3jf4y...)`, or its id alone if its nick is not known. */

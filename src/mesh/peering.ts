@@ -3,7 +3,7 @@
  * of them are peers.
  */
 import { RateLimits } from '../access/access.ts';
-import type { AccessOptions, Principal, SessionCall } from '../access/access.ts';
+import type { Principal, SessionCall } from '../access/access.ts';
 import { RelayError, SILENT, clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
@@ -36,7 +36,7 @@ import type {
   Trust,
   TrustMode,
 } from '../identity/identity.ts';
-import { isSuccess } from '../links/links.ts';
+import { NO_METHOD_STATUSES, PASSING_FAULTS, isSuccess } from '../links/links.ts';
 import type { HttpLinkTransport, ServerAnswer } from '../links/links.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
@@ -74,10 +74,7 @@ const MAX_REPORTED = 1000;
 // Two relays that start together take a second or two, and longer on a busy machine.
 const UNLISTED_MS = 10_000;
 const NO_EXPORTER = Buffer.alloc(0);
-const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 const REFUSING_FAULTS: ReadonlySet<number> = new Set([401, 403, -32602]);
-// What servers without the method answer instead of a fault, besides a success.
-const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([400, 404, 405, 500, 501]);
 
 export class Peering {
   readonly #parts: PeeringParts;
@@ -94,8 +91,8 @@ export class Peering {
 
   constructor(parts: PeeringParts) {
     this.#parts = parts;
-    const kinds = ['anonymous', 'token', 'local', 'peer', 'satellite'] as const;
-    const rates = Object.fromEntries(kinds.map((kind) => [kind, HELLO_RATE])) as unknown as AccessOptions['limits'];
+    // All callers count as strangers: see hello().
+    const rates = { anonymous: HELLO_RATE, local: HELLO_RATE, peer: HELLO_RATE, satellite: HELLO_RATE, token: HELLO_RATE };
     this.#limits = new RateLimits(rates, parts.clock, SILENT);
     this.#sessions = new Sessions((node) => parts.trust.isTrusted(node));
   }

@@ -2,7 +2,7 @@
 import { RelayError, clean } from '../core/core.ts';
 import { SESSION_HEADER, isAnswerOf, requestHeader } from '../identity/identity.ts';
 import type { SessionKeys } from '../identity/identity.ts';
-import { isSuccess } from '../links/links.ts';
+import { PASSING_FAULTS, isSuccess } from '../links/links.ts';
 import type { HttpAnswer, HttpLinkTransport, LinkTransport, ServerAnswer } from '../links/links.ts';
 import type { Value } from '../values/values.ts';
 
@@ -46,8 +46,6 @@ const CLASSIC: PeerProof = { ...UNKNOWN, session: 'classic' };
 // A session that the server does not know is renewed; a second refusal is a failure.
 const MAX_HELLOS = 2;
 const NOT_AUTHENTICATED = 401;
-// Faults and statuses that mean "not now": sent by somebody else in the name of the peer, they delay a dict, but cannot make it lost.
-const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 
 export class ProvenTransport implements LinkTransport {
   readonly canBatch = true;
@@ -150,7 +148,10 @@ function isProvenAnswer({ bytes, headers }: HttpAnswer, keys: SessionKeys, numbe
   return bytes !== undefined && typeof header === 'string' && isAnswerOf(keys, number, bytes, header);
 }
 
-/** True for an answer that settles a dict: with a false one, somebody else on the network could make a dict lost. */
+/**
+ * True for an answer that settles a dict: with a false one, somebody else on the network could make a dict lost. One that means "not now"
+ * only delays it.
+ */
 function needsProof(answer: ServerAnswer): boolean {
   if (answer.kind === 'fault') return !PASSING_FAULTS.has(answer.code);
   // With a status of success, a dict counts as accepted, whatever else the answer says.

@@ -48,7 +48,7 @@ interface Running extends Omit<Call, 'method'> {
 const MAX_RUNNING = 1024;
 const MAX_RUNNING_PER_NODE = 256;
 const MAX_RUNNING_BYTES = 64 * 1024 * 1024;
-// About 1 MB. A mesh delivers no message twice; this is for one that does.
+// About 1 MB. A mesh delivers no message twice; this is for one that does, and for requests that their own cancellation overtakes.
 const MAX_REMEMBERED = 10_000;
 /** The reader of a stream says that it is there every 15 seconds. */
 const STREAM_SILENCE_MS = 60_000;
@@ -57,7 +57,7 @@ export class IncomingCalls {
   readonly #parts: IncomingParts;
   readonly #running = new Map<string, Running>();
   readonly #perNode = new Map<string, number>();
-  /** Calls that were here, the oldest first. */
+  /** Calls that were here or were canceled, the oldest first. */
   readonly #known = new Set<string>();
   readonly #refused: RateLimitedLog;
   #bytes = 0;
@@ -96,10 +96,12 @@ export class IncomingCalls {
     }
   }
 
-  /** Ends a call for which nobody waits any more. */
+  /** Ends a call for which nobody waits any more. One that it has overtaken is not run. */
   cancel({ head: { origin, ref } }: MeshArrival): void {
-    const running = this.#running.get(`${origin} ${ref}`);
+    const key = `${origin} ${ref}`;
+    const running = this.#running.get(key);
     if (running) abandon(running);
+    else this.#remember(key);
   }
 
   /** Lets a stream go on. */

@@ -9,7 +9,7 @@ import type { ReceivedAnswer } from './call-messages.ts';
 import type { NodeTable } from './node-table.ts';
 
 export interface OutgoingParts {
-  readonly port: Pick<MeshPort, 'submit' | 'send' | 'path'>;
+  readonly port: Pick<MeshPort, 'submit' | 'send' | 'drop' | 'path'>;
   readonly table: NodeTable;
   readonly clock: Clock;
   readonly log: Log;
@@ -241,8 +241,16 @@ export class OutgoingCalls {
       this.#cancelLook?.();
       this.#cancelLook = undefined;
     }
-    // Nobody waits for what the other side may still do.
-    if (!isOver && message !== undefined) this.#sendAbout(open, CANCEL, Buffer.alloc(0));
+    if (!isOver && message !== undefined) this.#giveUp(open, message);
+  }
+
+  /** Nobody waits for what the other side may still do. A node that comes back must not run a request that has failed here. */
+  #giveUp(open: Open, message: string): void {
+    const { log, port } = this.#parts;
+    port.drop(message, 'its caller gave up').catch((error: unknown) => {
+      log.debug(`the call of ${open.method} at ${this.#name(open)} was not taken back: ${reasonOf(error)}`);
+    });
+    this.#sendAbout(open, CANCEL, Buffer.alloc(0));
   }
 
   #sendCredit(open: Open): void {

@@ -51,6 +51,8 @@ import { Watcher } from './watcher.ts';
 export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hooks.ts';
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
 export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
+export { PluginEnded, findOffer, frameOf, isNameOf, moduleOf, requireOffer } from './hosted/hosted.ts';
+export type { NotOffered, Readiness, WorkOrder, WorkSource } from './hosted/hosted.ts';
 export type {
   HostedController,
   HostedDatasource,
@@ -86,8 +88,6 @@ export type {
 export type { CallOptions, DeliveryReport, Frame, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 export { OrphanWatch, findExecutable } from './programs/programs.ts';
-export { PluginEnded, frameOf } from './hosted/hosted.ts';
-export type { Readiness, WorkOrder, WorkSource } from './hosted/hosted.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
 const LOADED: ReadonlySet<string> = new Set(['ready', 'empty', 'backoff', 'failed', 'not-loaded']);

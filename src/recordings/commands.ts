@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { RelayError, clean, reasonOf } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { Submitter } from '../access/access.ts';
+import { requireOffer } from '../plugin-host/plugin-host.ts';
 import type { Frame, HostedController } from '../plugin-host/plugin-host.ts';
 import { Stream, memoryItems } from '../streams/streams.ts';
 import type { StreamCursor, StreamPage } from '../streams/streams.ts';
 import { bytesOfFrame } from './frames.ts';
-import { offered } from './names.ts';
 import type { RecordingLimits } from './options.ts';
 
 export interface CommandsParts {
@@ -70,7 +70,7 @@ export class Commands {
    * run.
    */
   begin(name: string, frame: Frame, caller: Submitter): Command {
-    const controller = offered('controller', name, this.#parts.controllers());
+    const controller = requireOffer('controller', name, this.#parts.controllers());
     if (controller.readiness !== 'ready') throw new RelayError('UNAVAILABLE', `${controller.name}: its plugin does not run`);
     if (frame.payload.length > this.#parts.limits.maxFrameBytes)
       throw new RelayError(

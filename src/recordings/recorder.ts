@@ -4,6 +4,7 @@ import { RelayError, SerialQueue, clean, reasonOf, suggest } from '../core/core.
 import type { Clock, Log } from '../core/core.ts';
 import { frameLine } from '../json/json.ts';
 import type { EventSink } from '../events/events.ts';
+import { requireOffer } from '../plugin-host/plugin-host.ts';
 import type { Frame, HostedDatasource } from '../plugin-host/plugin-host.ts';
 import type { RecordingEvent } from '../relay/relay.ts';
 import type { Store } from '../store/store.ts';
@@ -12,7 +13,6 @@ import { openFrameFile, pathOfFile } from './frame-file.ts';
 import { frameOnWire } from './frames.ts';
 import { KeptFrames } from './kept-frames.ts';
 import type { KeptStatus } from './kept-frames.ts';
-import { offered } from './names.ts';
 import type { RecordingLimits, RecordingSettings, RecordingTargets } from './options.ts';
 import { Recording, reasonIn } from './recording.ts';
 import type { RecordingCounters, RecordingState } from './recording.ts';
@@ -386,7 +386,7 @@ export class Recorder {
   #nameOf(wanted: string): string {
     if (this.#recordings.has(wanted) || this.#awaited.has(wanted) || this.#kept.names.includes(wanted)) return wanted;
     const all = this.#parts.datasources();
-    return offered('datasource', wanted, all).name;
+    return requireOffer('datasource', wanted, all).name;
   }
 
   #statusOf(name: string): RecordingStatus {

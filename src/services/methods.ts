@@ -67,7 +67,8 @@ function servicesOnWire(services: Services, clock: Pick<Clock, 'now'>): readonly
 
 function statusOf(services: Services, name: string, clock: Pick<Clock, 'now'>): Struct {
   const { status, nodes } = services.find(name);
-  return { ...serviceOnWire(status, clock), nodes: { ...nodes } as unknown as Struct };
+  const shown = Object.fromEntries(Object.entries(nodes).map(([node, state]) => [node, { ...state }]));
+  return { ...serviceOnWire(status, clock), nodes: shown };
 }
 
 function serviceOnWire(status: ServiceStatus, clock: Pick<Clock, 'now'>): Struct {

@@ -1,9 +1,10 @@
 /** All services of a relay: started together once every endpoint is accepted, and one by one while the relay runs. */
 import { RelayError, clean, suggest } from '../core/core.ts';
 import type { Step } from '../core/core.ts';
+import { moduleOf } from '../plugin-host/plugin-host.ts';
 import type { PluginHost } from '../plugin-host/plugin-host.ts';
 import type { Method } from '../rpc/rpc.ts';
-import { findType, moduleOf } from './find-type.ts';
+import { findType } from './find-type.ts';
 import type { ServiceOptions } from './options.ts';
 import { watchMethod } from './other-nodes.ts';
 import { Service } from './service.ts';

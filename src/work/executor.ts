@@ -1,6 +1,7 @@
 /** How a type of work is run, whether a plugin offers it or it is a plain program. */
+import { RelayError, clean } from '../core/core.ts';
+import { requireOffer } from '../plugin-host/plugin-host.ts';
 import type { HostedWork, WorkOrder } from '../plugin-host/plugin-host.ts';
-import { RelayError, clean, suggest } from '../core/core.ts';
 import type { Dict, Sendable } from '../values/values.ts';
 import { writeJson } from '../json/json.ts';
 import type { OutputItem } from './output.ts';
@@ -48,11 +49,6 @@ function itemOf(result: Sendable | undefined, type: string): OutputItem {
   return { kind: 'struct', bytes: Buffer.from(`${writeJson(result, `${type}: a result`)}\n`) };
 }
 
-/** True if a type of work may be called so: `ham.spam:render`, or `ham.spam`. */
-export function isNameOf(name: string, type: string): boolean {
-  return type === name || type.startsWith(`${name}:`);
-}
-
 /** What can be submitted, by type: what plugins offer now, and programs. */
 export class Executors {
   // By type; undefined if plugins have changed since they were asked.
@@ -84,18 +80,7 @@ export class Executors {
 
   /** The executor of a type, or of the only type of a plugin. Throws a RelayError INVALID_PARAMS if there is none, or several. */
   require(type: string): Executor {
-    const executor = this.#all.get(type);
-    if (executor) return executor;
-    const [only, ...others] = [...this.#all.values()].filter((one) => isNameOf(type, one.type));
-    if (only && others.length === 0) return only;
-    if (only)
-      throw new RelayError(
-        'INVALID_PARAMS',
-        `${clean(type, 100)} does several kinds of work; name one: ${[only, ...others].map((one) => one.type).join(', ')}`,
-      );
-    const known = [...this.#all.keys()];
-    const hint = known.length === 0 ? '; no plugin here offers work' : suggest(type, known);
-    throw new RelayError('INVALID_PARAMS', `nothing here does the work '${clean(type, 100)}'${hint}`);
+    return requireOffer('work', type, this.#all);
   }
 }
 

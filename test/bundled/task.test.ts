@@ -59,7 +59,7 @@ test('task.sleep waits, can be canceled, and refuses what is not seconds', async
     items: [{ seconds: 0.01 }],
   });
   const unknown = await t.throwsAsync(relay.call('work.submit', { type: 'task.slep' }));
-  t.regex(unknown.message, /nothing here does the work 'task\.slep'/);
+  t.regex(unknown.message, /there is no work 'task\.slep'/);
   t.like((await run(relay, 'task.sleep:execute', { seconds: -1 })).unit, { state: 'failed' });
   const { unit } = (await relay.call('work.submit', { type: 'task.sleep:execute', params: { seconds: 3600 } })) as { unit: string };
   t.like(await relay.call('work.cancel', unit), { state: 'canceled' });

@@ -352,6 +352,8 @@ test.serial('what people type at once: -h, -v, version, help COMMAND, options be
     [['help', 'plugin', 'list'], 0, /^Usage: co2 plugin list/],
     [['help', 'plugin', 'lst'], 2, /^co2: plugin has no command 'lst'; did you mean "list"$/],
     [['plugin', 'lst'], 2, /^co2: unknown command 'lst'; did you mean "list"; see co2 plugin --help$/],
+    [['peers', '--json', 'lst'], 2, /unknown command 'lst'; did you mean \\"list\\"; see co2 peers --help/],
+    [['outbox', 'cellar'], 2, /^co2: unknown command 'cellar'; see co2 outbox --help$/],
     [['--jsn', 'ping'], 2, /unknown option '--jsn'/],
     [['ping', '--jsn'], 2, /^co2: unknown option '--jsn'; did you mean "--json"; see co2 ping --help$/],
     [['t2'], 2, /^co2: unknown command 't2'; see co2 --help$/],
@@ -434,23 +436,17 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
   const filtered = runCo2(t, { args: ['watch', 'topic=x', 'data.n=1', '--count', '1', '--json', ...target], cwd: other });
   const patterned = runCo2(t, { args: ['listen', 'topic=a*c', '--count', '2', ...target], cwd: other });
   const everything = runCo2(t, { args: ['watch', ...target], cwd: relay.cwd });
-  // Everything sees the dicts that the relay accepts once it watches; the others end with the dicts that match.
-  const isWatching = (async () => {
-    for (;;) {
-      await relay.call('notify', { data: { n: 2 }, topic: 'x' });
-      await relay.call('notify', { data: { n: 1 }, topic: 'x' });
-      await relay.call('notify', { data: 3.5, topic: 'abc' });
-      if (filtered.stdout.all.length > 0 && patterned.stdout.all.length > 1 && everything.stdout.all.length > 0) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  })();
+  // They show what passes from this line on.
+  for (const { stderr } of [filtered, patterned, everything]) await stderr.line(/^watching dicts at /);
+  await relay.call('notify', { data: { n: 2 }, topic: 'x' });
+  await relay.call('notify', { data: { n: 1 }, topic: 'x' });
+  for (let times = 0; times < 2; times++) await relay.call('notify', { data: 3.5, topic: 'abc' });
   const [one, two] = [await filtered.exit, await patterned.exit];
   const began = [`watching dicts at ${new URL(relay.url).host}`];
   t.deepEqual([one.code, two.code, one.stderr, two.stderr], [0, 0, began, began]);
   t.like(JSON.parse(one.stdout[0]!), { sender: '', recipients: 1, dict: { data: { n: 1 }, topic: 'x' } });
   t.regex(two.stdout[0]!, /^\d\d:\d\d:\d\d {2}\w+@127\.0\.0\.1:0 {2}\{"data":3\.5,"topic":"abc"\}$/);
   t.regex(await everything.stdout.line(/"n":2/), /\{"data":\{"n":2\},"topic":"x"\}/);
-  await isWatching;
   const watching = runCo2(t, { args: ['watch', 'topic=x', '--count', '1', ...target], cwd: other });
   await watching.stderr.line(/watching dicts/);
   // The relay accepts a depth of 64, and the list of dicts around it takes three more.

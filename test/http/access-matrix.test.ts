@@ -81,6 +81,7 @@ const SHOWN = [
   ['methods', 'co2.get_method_names'],
   ['satellites', 'relay.get_satellites'],
   ['plugins', 'plugin.list'],
+  ['nodes', 'relay.get_nodes'],
 ] as const;
 
 const NEVER = (): Outcome => 401;

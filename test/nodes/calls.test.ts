@@ -1,5 +1,6 @@
 /** Calls between the nodes of a mesh, over any number of relays: pings, traces, results, faults, streams, and nodes that go away. */
 import test from 'ava';
+import { nodeNamed } from '../../src/mesh/mesh.ts';
 import { Fault, RelayError } from '../../src/core/core.ts';
 import { Double } from '../../src/values/values.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
@@ -240,6 +241,42 @@ test('the caller learns early that a node is gone, has restarted or has left', a
   t.true(gone.ms < 12_000, `${gone.ms}`);
 });
 
+test('a node that comes back does not run what its caller was told has failed', async (t) => {
+  const ran: number[] = [];
+  const mesh = new MemoryMesh(4, LINE, { methods: () => [{ invoke: (params) => ran.push(params[0] as number) }] });
+  const { calls } = mesh.nodes[0]!.nodes;
+  t.is(await mesh.until(calls.call('n3', 'ham.spam.run', [1])), 1);
+  mesh.world.crash(3, false);
+  await mesh.run(5000);
+  const lost = calls.call('n3', 'ham.spam.run', [2], { timeoutMs: 120_000 });
+  await t.throwsAsync(mesh.until(lost), { code: 'TRANSPORT', message: /there is no path to it/ });
+  mesh.world.start(3);
+  await mesh.run(10_000);
+  t.is(await mesh.until(calls.call('n3', 'ham.spam.run', [3])), 2);
+  t.deepEqual(ran, [1, 3]);
+});
+
+test('a request that its cancellation overtakes is not run', async (t) => {
+  let ran = 0;
+  const mesh = new MemoryMesh(2, [[0, 1]], { methods: () => [{ invoke: () => ++ran }] });
+  const { port } = mesh.nodes[1]!;
+  const deliver = port.deliver.bind(port);
+  const late: Parameters<typeof deliver>[0][] = [];
+  port.deliver = (arrival) => {
+    if (arrival.head.contentType === 'request') late.push(arrival);
+    else deliver(arrival);
+  };
+  const { calls } = mesh.nodes[0]!.nodes;
+  await t.throwsAsync(mesh.until(calls.call('n1', 'ham.spam.run', [], { timeoutMs: 500 })), { code: 'TIMEOUT' });
+  await mesh.run(100);
+  t.is(late.length, 1);
+  deliver(late[0]!);
+  await mesh.run(100);
+  t.is(ran, 0);
+  port.deliver = deliver;
+  t.is(await mesh.until(calls.call('n1', 'ham.spam.run', [])), 1);
+});
+
 test('a request that arrives twice runs once, and an answer that others send is ignored', async (t) => {
   let ran = 0;
   const mesh = new MemoryMesh(3, LINE.slice(0, 2), { methods: () => [{ invoke: () => ++ran }] });
@@ -368,3 +405,35 @@ test('all nodes know the methods of all, as plugins come and go', async (t) => {
   await mesh.run(1000);
   t.deepEqual(await methods(), ['ham.spam.m0: n0 n2', 'ham.spam.m1: n1']);
 });
+
+const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(32)) as [string, string, string, string];
+const NAMED = [
+  { id: A, nick: 'attic', isLeaving: false },
+  { id: B, nick: 'cellar', isLeaving: true },
+  { id: C, nick: 'cellar', isLeaving: false },
+  { id: 'e'.repeat(32), nick: 'shed', isLeaving: true },
+  { id: 'f'.repeat(32), nick: D, isLeaving: false },
+  { id: 'g'.repeat(32), nick: 'twin', isLeaving: false },
+  { id: 'h'.repeat(32), nick: 'twin', isLeaving: false },
+];
+const FOUND: readonly (readonly [what: string, name: string, now: string | RegExp, later: string | RegExp])[] = [
+  ['an id', A, A, A],
+  ['a nick', 'attic', A, A],
+  ['a nick of which one node has left', 'cellar', C, C],
+  ['a node that has left', 'shed', /node 'shed' has left the mesh; is its relay running\?/, 'e'.repeat(32)],
+  ['an unknown id that is the nick of another node', D, /no node is named 'd+'; known: attic, cellar, f+, twin$/, D],
+  ['a nick of two nodes', 'twin', /2 nodes are named 'twin': use the id of one, g+ or h+$/, /2 nodes are named 'twin'/],
+  ['a misspelt nick', 'atic', /no node is named 'atic'; did you mean "attic"\?$/, /did you mean "attic"\?$/],
+  ['another name', 'garden', /no node is named 'garden'; known: .*twin$/, /; a node that is down can be named by its id$/],
+];
+
+for (const [what, name, now, later] of FOUND) {
+  test(`nodes are found by name: ${what}`, (t) => {
+    const check = (wanted: string | RegExp, mayBeAway: boolean): void => {
+      if (typeof wanted === 'string') t.is(nodeNamed(name, NAMED, { mayBeAway }), wanted);
+      else t.throws(() => nodeNamed(name, NAMED, { mayBeAway }), { code: 'NOT_FOUND', message: wanted });
+    };
+    check(now, false);
+    check(later, true);
+  });
+}

@@ -146,8 +146,9 @@ class WorldPort implements MeshPort {
     this.submit(message).catch(refused);
   }
 
-  drop(): Promise<boolean> {
-    return Promise.resolve(false);
+  drop(id: string, reason: string): Promise<boolean> {
+    this.world.event(this.index, { type: 'outbox', request: 0, command: { type: 'drop', id, reason } });
+    return Promise.resolve(true);
   }
 
   receive(contentType: string, receiver: MeshReceiver): void {

@@ -154,6 +154,7 @@ test('co2 shows nodes, routes, pings, traces and methods of the mesh, and calls 
   t.regex((await co2('nodes')).out, /\nn0 +\w{32} +self +\S+ +\d+ +- +- +- +\d.*\nn1 .*\nn2 +\w{32} +reachable +\S+ +\d+ +2 +\d+ +n1 /);
   t.is(((await co2('nodes', '--json')).json as unknown[]).length, 3);
   t.regex((await co2('status')).out, /\nmesh +3 nodes, 2 reachable\n/);
+  t.is((await co2('work', 'types')).out, 'this relay offers no work; co2 nodes shows what the others of its mesh offer');
   t.is((await co2('routes', 'n0')).out, 'there is no way to n0 at present; co2 nodes shows its state');
   t.regex((await co2('routes')).out, /^nick +node +hop_nick .*\nn1 +\w{32} +n1 .*\nn2 +\w{32} +n1 /);
   t.like((await co2('routes', 'n2', '--json')).json, [{ nick: 'n2', links: 2 }]);
@@ -186,7 +187,8 @@ test('co2 outbox shows what waits for a node by its nick, the dict in it, and dr
   t.regex((await co2('outbox', 'list', '--node', 'n2')).out, /^id +state +waiting for .*\n(?:.*\n)*\S+ +\S+ +n2 +dict /);
   t.is((await co2('outbox', 'list', '--node', 'n1')).out, 'nothing waits for other nodes');
   t.regex((await co2('outbox', 'list', '--node', 'n9')).out, /^co2: fault 404: no node is named 'n9'/);
-  t.regex((await co2('outbox', 'show', id)).out, /\n +nothing +null\n +text +later/);
+  const shown = (await co2('outbox', 'show', id)).out;
+  t.regex(shown, /\ndict\n +data\n +nothing +null\n +text +later$/, 'without payload, and without the address that the client wrote');
   // A caller that reads no nil gets the bytes.
   const xml = await (await fetch(`${near.url}/RPC2`, { method: 'POST', headers: { 'content-type': 'text/xml', authorization: `Bearer ${near.adminToken}` }, body: `<methodCall><methodName>outbox.show</methodName><params><param><value><string>${id}</string></value></param></params></methodCall>` })).text(); // prettier-ignore
   t.true(xml.includes('<name>payload</name>') && !xml.includes('<name>dict</name>') && !xml.includes('<fault>'), xml);

@@ -164,10 +164,7 @@ test('what a node refuses has failed with its reason', async (t) => {
   b.offer(TYPE, done, { params: [] });
   await a.call('work.submit', { type: 'ham.spam:wrok', id: 'u1', node: 'b' });
   await a.states.until((state) => state === 'u1 failed');
-  t.regex(
-    await stateOf(a, 'u1'),
-    /failed: node .* did not take it: nothing here does the work 'ham.spam:wrok'; did you mean "ham.spam:work"/,
-  );
+  t.regex(await stateOf(a, 'u1'), /failed: node .* did not take it: there is no work 'ham.spam:wrok'; did you mean "ham.spam:work"/);
   await a.call('work.submit', { type: TYPE, id: 'u2', node: 'b', params: { depth: 3 } });
   await a.states.until((state) => state === 'u2 failed');
   t.regex(await stateOf(a, 'u2'), /does not take the parameter 'depth'/);
@@ -315,7 +312,7 @@ test('any is this relay if it offers the type, and else the nearest node that do
   a.offer(TYPE, done);
   t.like(await a.call('work.submit', { type: TYPE, id: 'u3', node: 'any' }), { node: a.id });
   await t.throwsAsync(a.call('work.submit', { type: 'no.body:does', node: 'any' }), {
-    message: /nothing here does the work 'no.body:does'/,
+    message: /there is no work 'no.body:does'/,
   });
   await t.throwsAsync(a.call('work.submit', { type: TYPE, node: 'nobody' }), { message: /no node is named 'nobody'/ });
 });

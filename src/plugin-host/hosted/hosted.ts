@@ -28,6 +28,8 @@ export type { HostedController, HostedDatasource, Readiness } from './hosted-rec
 export type { EndpointOrder, EndpointRole, HostedEndpoint, HostedEndpointType, HostedReactor, HostedWatcher } from './hosted-endpoints.ts';
 export { isWorkResult } from './hosted-work.ts';
 export type { HostedWork, WorkOrder, WorkSource } from './hosted-work.ts';
+export { findOffer, isNameOf, moduleOf, requireOffer } from './find-offer.ts';
+export type { NotOffered } from './find-offer.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';
 export type { DurableQueue, DurableQueues, Recipient } from './inbox.ts';
 export {

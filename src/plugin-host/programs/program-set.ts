@@ -17,12 +17,6 @@ import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 import { Program } from './program.ts';
 import type { ProgramParts } from './program.ts';
 
-export type { ProgramRecord } from './options.ts';
-export type { Explained, Program } from './program.ts';
-export type { ItemBatch } from './item-streams.ts';
-export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
-export type { DeadLetter, DeadLetters } from './dead-letters.ts';
-
 /** What programs need to know about the relay. */
 export interface ProgramSurroundings {
   /** The URL at which they call the relay, without credentials; known once it listens. */

@@ -7,5 +7,6 @@ export type { ProgramRecord, ProgramsOptions } from './options.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { Explained, Program } from './program.ts';
 export { Programs } from './program-set.ts';
-export type { ItemBatch, PluginToken, ProgramSurroundings } from './program-set.ts';
+export type { PluginToken, ProgramSurroundings } from './program-set.ts';
+export type { ItemBatch } from './item-streams.ts';
 export { programsDefaults, programsShape } from './options.ts';

@@ -4,9 +4,9 @@ import { nodeNamed } from '../../mesh/mesh.ts';
 import type { MeshHost } from '../../mesh/mesh.ts';
 import { isCount, onlyMembers, wrongParams } from '../../rpc/rpc.ts';
 import type { MethodRegistry } from '../../rpc/rpc.ts';
-import { Attempt, Double } from '../../values/values.ts';
+import { Attempt, Double, dictOf } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
-import { parseStruct } from '../../xmlrpc/xmlrpc.ts';
+import { SET_BY_RELAYS, parseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { DICT, decodeDict } from '../dict-payload.ts';
 
 type Host = Pick<MeshHost, 'outbox' | 'nodes'>;
@@ -82,11 +82,12 @@ function entryOnWire(entry: Entry): Record<string, Sendable> {
   };
 }
 
-/** The dict in a payload; undefined if it is damaged. */
+/** The dict in a payload, without what relays set themselves; undefined if it is damaged. */
 function dictIn(payload: Buffer): Dict | undefined {
   try {
     const { source } = decodeDict(payload);
-    return parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
+    const dict = parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
+    return dictOf(Object.entries(dict).filter(([name]) => !SET_BY_RELAYS.some((one) => one === name)));
   } catch (error) {
     if (RelayError.is(error)) return undefined;
     throw error;

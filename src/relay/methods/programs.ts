@@ -1,26 +1,10 @@
 /** The methods for programs that the relay runs: they call other methods, write to the log, and fetch calls without a server. */
 import { clean, RelayError } from '../../core/core.ts';
-import type { ItemBatch } from '../../plugin-host/plugin-host.ts';
+import type { ItemBatch, ProgramAnswer, ProgramCall } from '../../plugin-host/plugin-host.ts';
 import { dictOf, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Caller, Dispatcher, Method, MethodRegistry, SatelliteCall } from '../../rpc/rpc.ts';
 import { refuseNesting } from '../../rpc/rpc.ts';
-
-/** A call for a program. */
-export interface ProgramCall {
-  readonly id: string;
-  readonly method: string;
-  readonly params: readonly Sendable[];
-}
-
-/** The answer of a program to a call. */
-export type ProgramAnswer =
-  | {
-      readonly value: Value;
-      /** The value with the types of its numbers. Default: the value. */
-      readonly exact?: Sendable | undefined;
-    }
-  | { readonly fault: { readonly code: number; readonly text: string } };
 
 /**
  * The functions of the plugin host for its programs. Each throws a RelayError INVALID_PARAMS if there is no program of this name, or if it
