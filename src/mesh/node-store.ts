@@ -133,18 +133,16 @@ export class NodeStore {
 
   /** Reads records; resolves to the event that answers it. Never rejects. */
   async read({ request, numbers }: Read): Promise<NodeEvent> {
-    const values: (Buffer | undefined)[] = [];
-    for (const number of numbers) values.push(await this.#record(number));
-    return { type: 'read', request, values };
+    return { type: 'read', request, values: await Promise.all(numbers.map((number) => this.#record(number))) };
   }
 
   async #record(number: number): Promise<Buffer | undefined> {
     const { store, log } = this.#parts;
     try {
-      for await (const record of store.records(MESSAGE_LOG, number)) return record.number === number ? record.value : undefined;
+      return await store.record(MESSAGE_LOG, number);
     } catch (error) {
       log.error(`message ${number} of the mesh cannot be read: ${reasonOf(error)}`);
+      return undefined;
     }
-    return undefined;
   }
 }

@@ -169,9 +169,7 @@ class DurableStore implements Store {
     const version = table.versions.get(key);
     if (version === undefined) return undefined;
     const stored = table.layout.key(key);
-    const value = await this.#engine.get(stored).catch((error: unknown) => {
-      throw unreadable(error);
-    });
+    const value = await this.#read(stored);
     if (value === undefined) return undefined;
     const decoded = table.layout.decode(stored, value);
     if (decoded) return decoded.value;
@@ -193,13 +191,23 @@ class DurableStore implements Store {
         if (number < log.first) continue;
         const value = log.layout.decode(number, stored);
         if (value) yield { number, value };
-        else {
-          log.gaps = withGap(log.gaps, [number, number + 1]);
-          await this.#setAside([key, stored], `log ${name}, number ${number}: the checksum is wrong`);
-        }
+        else await this.#setRecordAside(name, number, [key, stored]);
       }
       at = Math.max(end, log.first);
     }
+  }
+
+  async record(name: string, number: number): Promise<Buffer | undefined> {
+    const log = this.#contents.log(name);
+    const isKept = (): boolean => number >= log.first && number < log.visible;
+    if (!isKept()) return undefined;
+    const key = log.layout.key(number);
+    const stored = await this.#read(key);
+    // Another reader may have set it aside, or a trim removed it meanwhile.
+    if (stored === undefined || !isKept()) return undefined;
+    const value = log.layout.decode(number, stored);
+    if (!value) await this.#setRecordAside(name, number, [key, stored]);
+    return value;
   }
 
   async *entries(name: string, prefix = ''): AsyncGenerator<TableEntry, void, undefined> {
@@ -381,6 +389,22 @@ class DurableStore implements Store {
     } catch (error) {
       throw unreadable(error);
     }
+  }
+
+  async #read(key: Buffer): Promise<Buffer | undefined> {
+    try {
+      return await this.#engine.get(key);
+    } catch (error) {
+      throw unreadable(error);
+    }
+  }
+
+  async #setRecordAside(name: string, number: number, pair: Pair): Promise<void> {
+    const log = this.#contents.log(name);
+    // Another reader may have come first.
+    if (log.gaps.some(([from, to]) => number >= from && number < to)) return;
+    log.gaps = withGap(log.gaps, [number, number + 1]);
+    await this.#setAside(pair, `log ${name}, number ${number}: the checksum is wrong`);
   }
 
   /** Reports and removes a pair that is damaged; the caller has taken it out of the contents. */

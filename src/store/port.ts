@@ -105,6 +105,11 @@ export interface Store {
    * Damaged records are reported and skipped, so numbers may have gaps.
    */
   records(log: string, from?: number): AsyncGenerator<LogRecord, void, undefined>;
+  /**
+   * One record of a log; undefined if it is trimmed, damaged or not written yet. Much faster than {@link records} for single ones. Rejects
+   * with a RelayError STATE_DIRECTORY if it cannot be read.
+   */
+  record(log: string, number: number): Promise<Buffer | undefined>;
   /** The entries of a table in the order of their keys' bytes; those whose key begins with `prefix`, default all. */
   entries(table: string, prefix?: string): AsyncGenerator<TableEntry, void, undefined>;
   /** The numbers of a log; `{ first: 1, next: 1 }` for one that has never had a record. */

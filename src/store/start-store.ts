@@ -59,6 +59,10 @@ class LazyStore implements Store {
     return this.#store?.get(table, key);
   }
 
+  async record(log: string, number: number): Promise<Buffer | undefined> {
+    return this.#store?.record(log, number);
+  }
+
   async *records(log: string, from?: number): AsyncGenerator<LogRecord, void, undefined> {
     if (this.#store) yield* this.#store.records(log, from);
   }

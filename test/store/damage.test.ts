@@ -198,6 +198,18 @@ test('without the summary everything that is intact is read, and numbers go on',
   t.deepEqual((await openOn(disk)).events, []);
 });
 
+test('a single record that is damaged is reported once, also if it is read twice at the same time', async (t) => {
+  const disk = new MemoryDisk();
+  const { store, events } = await openOn(disk);
+  await store.write([append(Buffer.from('x')), append(Buffer.from('y'))]);
+  disk.damage((key, value) => (key.length > 1 && key.at(-1) === 1 ? Buffer.concat([value, Buffer.from('!')]) : value));
+  t.deepEqual(await Promise.all([store.record('one', 1), store.record('one', 1)]), [undefined, undefined]);
+  t.is((await store.record('one', 2))?.toString(), 'y');
+  t.is(await store.record('one', 1), undefined);
+  t.deepEqual(damageIn(events), ['log one, number 1: the checksum is wrong']);
+  t.is(disk.setAside.length, 1);
+});
+
 test('what is damaged while the relay runs is reported when it is read', async (t) => {
   const disk = new MemoryDisk();
   const { store, events } = await openOn(disk);

@@ -25,6 +25,10 @@ for (const [kind, machineOf] of Object.entries(MACHINES)) {
     const { store, events } = await machine.start();
     t.deepEqual(await recordsOf(store, 'one'), ['1:a', '2:b', '3:c', '4:d', '5:e']);
     t.deepEqual(await recordsOf(store, 'one', 4), ['4:d', '5:e']);
+    t.deepEqual(await Promise.all([0, 3, 5, 6].map(async (number) => String(await store.record('one', number)))), [
+      ...['undefined', 'c', 'e', 'undefined'],
+    ]);
+    t.is(await store.record('unheard-of', 1), undefined);
     t.deepEqual(await store.write([append('f')]), [6]);
     t.deepEqual(await recordsOf(store, 'unheard-of'), []);
     t.deepEqual(events, []);
@@ -53,6 +57,7 @@ for (const [kind, machineOf] of Object.entries(MACHINES)) {
     await first.store.write(['a', 'b', 'c'].map((text) => append(text)));
     await first.store.write([trim(2)]);
     t.deepEqual(await recordsOf(first.store, 'one'), ['3:c']);
+    t.deepEqual([await first.store.record('one', 2), String(await first.store.record('one', 3))], [undefined, 'c']);
     await first.store.write([trim(99)]);
     t.deepEqual(first.store.range('one'), { first: 4, next: 4 });
     await machine.crash();
