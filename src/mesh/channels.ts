@@ -7,7 +7,7 @@ import { RelayError, andThen } from '../core/core.ts';
 import type { Clock, MaybePromise } from '../core/core.ts';
 import type { Frame, ProvenPeer } from '../mesh-core/mesh-core.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { FrameQueue, MAX_FRAMES, Ordered } from './frame-queue.ts';
+import { FrameQueue, LARGE_BYTES, MAX_FRAMES, Ordered } from './frame-queue.ts';
 import { readFrame } from './frames.ts';
 
 /** Who has a channel. */
@@ -124,7 +124,7 @@ class IncomingChannel implements Channel {
   /** What waits for the other end, as the answer to a request. */
   answer(): Dict | Record<string, Sendable> {
     if (!this.#queue.isEmpty) {
-      const answer = { n: ++this.#answers, frames: this.#queue.take() };
+      const answer = { n: ++this.#answers, frames: this.#queue.take(LARGE_BYTES) };
       this.#noteTaken();
       return answer;
     }

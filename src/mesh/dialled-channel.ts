@@ -8,7 +8,7 @@ import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { PULL_MS } from './channels.ts';
 import type { Channel, ChannelCall, ChannelUser } from './channels.ts';
-import { FrameQueue, MAX_FRAMES, MAX_PUSHES, Ordered } from './frame-queue.ts';
+import { FrameQueue, LARGE_BYTES, MAX_FRAMES, MAX_PUSHES, Ordered, SMALL_BYTES } from './frame-queue.ts';
 import { readFrame } from './frames.ts';
 
 // What does not fill a request waits for the answer to the one before, which takes less than this unless the way is long.
@@ -76,10 +76,12 @@ export class DialledChannel implements Channel {
 
   /** Posts what waits. Never rejects. */
   async #push(): Promise<void> {
+    // Over a long way, so many are under way that the last ones had better be large.
+    const frames = this.#queue.take(this.#underWay < MAX_PUSHES / 2 ? SMALL_BYTES : LARGE_BYTES);
     this.#underWay++;
     this.#pushedAt = this.#parts.clock.now();
     try {
-      const answer = await this.#call('relay.push', [this.#id, ++this.#pushes, this.#queue.take()]);
+      const answer = await this.#call('relay.push', [this.#id, ++this.#pushes, frames]);
       this.#underWay--;
       // What the answer causes goes with the next push.
       void this.#take(answer);

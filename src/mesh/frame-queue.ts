@@ -9,11 +9,11 @@ import { frameBytes, frameOnWire } from './frames.ts';
 export const MAX_FRAMES = 1024;
 /** Requests with frames that a channel has under way at once: over a long way they follow one another closely. */
 export const MAX_PUSHES = 8;
-// What a request or answer may have, in bytes of XML. One message alone may be larger.
-const MAX_REQUEST_BYTES = 1024 * 1024;
+/** Bytes of XML that a server answers on its fastest way, without counting them while they arrive. */
+export const SMALL_BYTES = 64 * 1024;
+/** Bytes of XML of a request or answer, unless one message alone has more. */
+export const LARGE_BYTES = 1024 * 1024;
 const MAX_REQUEST_MESSAGES = 4 * BATCH_MESSAGES;
-// What is worth a request of its own while others are under way.
-const FULL_BYTES = 128 * 1024;
 // The core has at most its windows in flight; more is a neighbour that no longer takes anything.
 const MAX_QUEUED_BYTES = 64 * 2 ** 20;
 // Requests or answers of one channel that may overtake others: all that are under way at once, and their successors.
@@ -37,7 +37,7 @@ export class FrameQueue {
 
   /** True if so much waits that it should not wait for the answer to another request. */
   get isFull(): boolean {
-    return this.#messages >= BATCH_MESSAGES || this.#bytes >= FULL_BYTES;
+    return this.#messages >= BATCH_MESSAGES || this.#bytes >= SMALL_BYTES;
   }
 
   /** False if too much waits. */
@@ -49,11 +49,11 @@ export class FrameQueue {
     return this.#bytes <= MAX_QUEUED_BYTES;
   }
 
-  /** As many of the next ones as fit into a request, at least one. */
-  take(): Sendable[] {
+  /** As many of the next ones as fit into a request of `maxBytes`, at least one. */
+  take(maxBytes: number): Sendable[] {
     let [count, bytes, messages] = [0, 0, 0];
     for (const one of this.#frames) {
-      const isTooMuch = bytes + one.bytes > MAX_REQUEST_BYTES || messages + one.messages > MAX_REQUEST_MESSAGES || count >= MAX_FRAMES;
+      const isTooMuch = bytes + one.bytes > maxBytes || messages + one.messages > MAX_REQUEST_MESSAGES || count >= MAX_FRAMES;
       if (count > 0 && isTooMuch) break;
       bytes += one.bytes;
       messages += one.messages;

@@ -14,6 +14,9 @@ const MAX_ENVELOPE_PART = 8 * 2 ** 20;
 const MAX_STATE = 64 * 1024;
 const MAX_REASON = 500;
 const MAX_INT = 2 ** 31 - 1;
+// What an envelope has besides its parts and its path, about; and the characters of a byte in base64.
+const ENVELOPE_BYTES = 24;
+const BASE64 = 1.34;
 const RETURN_REASONS: readonly ReturnReason[] = ['no-route', 'quota', 'storage', 'gaps', 'hops', 'forged', 'expired'];
 
 /** The struct of a frame. */
@@ -49,8 +52,12 @@ export function frameOnWire(frame: Frame): Sendable {
 /** About how many bytes of XML the frame takes. */
 export function frameBytes(frame: Frame): number {
   const raw = (list: readonly Buffer[]): number => list.reduce((sum, { length }) => sum + length + 40, 0);
-  if (frame.type === 'push')
-    return frame.items.reduce((sum, { head, seal, payload }) => sum + head.length + seal.length + payload.length + 400, 800) * 1.4;
+  if (frame.type === 'push') {
+    let bytes = 700;
+    for (const { head, seal, payload, via } of frame.items)
+      bytes += head.length + seal.length + payload.length + ENVELOPE_BYTES + ID_BYTES * via.length;
+    return bytes * BASE64;
+  }
   if (frame.type === 'capabilities') return 200 + 1.4 * raw(frame.lists);
   if (frame.type === 'want-capabilities') return 200 + 100 * frame.hashes.length;
   if (frame.type === 'states' || frame.type === 'bye') return 200 + 1.4 * raw(frame.states);

@@ -29,6 +29,8 @@ interface Waiting {
 const SLICE_MESSAGES = BATCH_MESSAGES;
 /** What a neighbour may have here that keeps to its credit: a window, the same once more, and a message that is larger, all in base64. */
 const MAX_WAITING_BYTES = 32 * 2 ** 20;
+// What a message takes in memory besides its bytes, about.
+const OBJECT_BYTES = 500;
 
 /** See the head of this file. */
 export class Intake {
@@ -153,6 +155,6 @@ function messagesIn(frames: readonly Frame[]): number {
 
 function bytesIn(frames: readonly Frame[]): number {
   let bytes = 0;
-  for (const frame of frames) bytes += frameBytes(frame);
+  for (const frame of frames) bytes += frameBytes(frame) + OBJECT_BYTES * messagesOf(frame);
   return bytes;
 }
