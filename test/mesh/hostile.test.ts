@@ -6,8 +6,11 @@ import type { Dict, Value } from '../../src/values/values.ts';
 import { Double, isDict } from '../../src/values/values.ts';
 import { HostileKey, HostileNode, NO_ACK } from '../support/hostile-node.ts';
 import { call } from '../http/raw.ts';
-import { startRelay, temporaryDir } from '../support/relays.ts';
+import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
+import { encodeDict } from '../../src/relay/dict-payload.ts';
+import type { Envelope } from '../../src/mesh-core/mesh-core.ts';
+import { messageOf } from './messages.ts';
 import { writeRequest } from '../../src/nodes/call-messages.ts';
 
 interface Attacked {
@@ -208,4 +211,34 @@ test('a node cannot open channels without end', async (t) => {
   };
   await t.throwsAsync(openMany, { message: /fault 413: .*at most 64 channels/ });
   await relay.call('relay.get_nodes');
+});
+
+test('no node can send in the name of another one that is known, with its own key or one that it made up', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const other = await startRelay(t, { nick: 'other', trust: 'insecure', port });
+  const { relay, hostile } = await attacked(t, { peers: [other.url] });
+  await relay.seen.event('node.up', { nick: 'other' });
+  let number = 0;
+  const dict = (key: HostileKey, hostId: string, by: string, data: string): Envelope => {
+    const message = { ...messageOf(data, { hostId, id: `${hostile.id}.${++number}` }), via: [] };
+    const envelope = key.message(undefined, number, encodeDict(message, by, message.arrivedAt), { hostId });
+    return { ...envelope, via: key === hostile ? [hostile.id] : [key.id, hostile.id] };
+  };
+  const [own, made] = ['0123456789abcdef@127.0.0.1:9', new HostileKey()];
+  const forged = [hostile, made].flatMap((key) =>
+    [other.hostId, relay.hostId].flatMap((hostId) => [own, hostId].map((by) => dict(key, hostId, by, 'forged'))),
+  );
+  await hostile.push({
+    type: 'states',
+    states: [hostile.state({ sequence: 2, hostIds: [own, other.hostId, relay.hostId], neighbours: [] })],
+    isAnswer: false,
+  });
+  await hostile.push(hostile.batch([...forged, dict(hostile, own, own, 'genuine')]));
+  await relay.received.until(({ dict: { data } }) => data === 'genuine');
+  t.deepEqual(
+    relay.received.all.map(({ dict: { data, host_id: hostId } }) => [data, hostId]),
+    [['genuine', own]],
+  );
+  const status = (await relay.callDirectly('relay.get_status')) as { readonly dicts: Dict };
+  t.is(status.dicts.origin_refused, forged.length);
 });
