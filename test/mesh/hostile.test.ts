@@ -9,6 +9,7 @@ import { call } from '../http/raw.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 import { encodeDict } from '../../src/relay/dict-payload.ts';
+import { ByteWriter } from '../../src/mesh-core/mesh-core.ts';
 import type { Envelope } from '../../src/mesh-core/mesh-core.ts';
 import { messageOf } from './messages.ts';
 import { writeRequest } from '../../src/nodes/call-messages.ts';
@@ -241,4 +242,23 @@ test('no node can send in the name of another one that is known, with its own ke
   );
   const status = (await relay.callDirectly('relay.get_status')) as { readonly dicts: Dict };
   t.is(status.dicts.origin_refused, forged.length);
+});
+
+test('a node reports what became of messages that were for it, and of no others', async (t) => {
+  const { relay, id, hostile } = await attacked(t);
+  const absent = new HostileKey().id;
+  const emit = (data: string, to: string): Promise<Value> => relay.callDirectly('test.recorder.emitWith', { data }, { to });
+  const [own, foreign] = [(await emit('for the hostile one', hostile.id)) as string, (await emit('for another', absent)) as string];
+  const [ref = ''] = /dict:\S+ \S* test\.recorder/.exec(await hostile.messages('test.recorder')) ?? [];
+  let number = 0;
+  const report = (returned: string): Envelope => {
+    const payload = new ByteWriter().byte(2).text('says the hostile one').text(returned).bytes(Buffer.alloc(0)).end();
+    const about = `${id}.1.u:${hostile.id}.1`;
+    return hostile.message(id, ++number, payload, { contentType: 'co2/outcome', isDurable: true, ref: about });
+  };
+  const forged = [ref.replace(own, foreign), `dict:${foreign} test.recorder`, `dict:${foreign}  test.recorder`, 'dict:', `dict:${foreign}`];
+  await hostile.push(hostile.batch([...forged, ref].map(report)));
+  const { reason } = await relay.seen.event('message.outcome', { id: own });
+  t.is(reason, 'says the hostile one');
+  t.deepEqual(relay.seen.matching('message.outcome', { id: foreign }), []);
 });
