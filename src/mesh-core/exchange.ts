@@ -136,7 +136,8 @@ export class Exchange {
     const known: Buffer[] = [];
     for (const hash of hashes) {
       const bytes = lists.bytesOf(hash);
-      if (bytes) known.push(bytes);
+      // What is asked for twice is sent once.
+      if (bytes) known.push(...(known.includes(bytes) ? [] : [bytes]));
       else lists.remember(hash, link.channel);
     }
     for (const part of inBatches(known)) this.#send(link, { type: 'capabilities', lists: part });

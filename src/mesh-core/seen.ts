@@ -101,16 +101,20 @@ export class SeenMessages {
     }
   }
 
-  /** Anybody can make keys, and streams with them: those of unknown nodes are forgotten before any other. */
+  /** Anybody can make keys, and streams with them: those of unknown nodes are forgotten first, then those of the node that has most. */
   #makeRoom(isKnown: (node: string) => boolean): void {
-    const [oldest] = this.#streams.keys();
-    let count = 0;
+    const ofUnknown: string[] = [];
+    const byNode = new Map<string, string[]>();
     for (const key of this.#streams.keys()) {
-      if (isKnown(key.slice(0, key.indexOf('.')))) continue;
-      this.#forget(key);
-      if (++count === FORGOTTEN_AT_ONCE) return;
+      const node = key.slice(0, key.indexOf('.'));
+      if (isKnown(node)) {
+        const keys = byNode.get(node);
+        if (keys) keys.push(key);
+        else byNode.set(node, [key]);
+      } else if (ofUnknown.push(key) === FORGOTTEN_AT_ONCE) break;
     }
-    if (count === 0 && oldest !== undefined) this.#forget(oldest);
+    const [most = []] = [...byNode.values()].sort((one, other) => other.length - one.length);
+    for (const key of ofUnknown.length > 0 ? ofUnknown : most.slice(0, Math.ceil(most.length / 2))) this.#forget(key);
   }
 
   #forget(key: string): void {

@@ -24,6 +24,8 @@ const BUSY_MS = 50;
 // How often the date of the machine is compared with its clock, and by how much they may differ from one time to the next.
 const DATE_CHECK_MS = 60_000;
 const DRIFT_MS = 1000;
+// A stored date before this one is that of a machine that did not know the date: it says nothing about how long the node was down.
+const EARLIEST = Date.UTC(2026, 0, 1);
 
 /** See the head of this file. */
 export class NodeStore {
@@ -46,7 +48,7 @@ export class NodeStore {
     const { clock, date } = this.#parts;
     const [now = 0, wall] = [await this.#stored(NOW_KEY), await this.#stored(WALL_KEY)];
     // A clock of the machine that was set back meanwhile counts as if the node had not been down.
-    const downMs = wall === undefined ? 0 : Math.max(0, date() - wall);
+    const downMs = wall === undefined || wall < EARLIEST ? 0 : Math.max(0, date() - wall);
     this.#offset = Math.ceil(now + downMs + 1 - clock.now());
     this.#watchDate();
   }

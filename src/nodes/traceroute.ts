@@ -4,7 +4,6 @@ import type { Clock } from '../core/core.ts';
 import { MAX_HOPS } from '../mesh-core/mesh-core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
-import { MAX_HOPS } from '../mesh-core/mesh-core.ts';
 import type { MeshCalls } from './mesh-calls.ts';
 import type { NodeTable } from './node-table.ts';
 

@@ -1,4 +1,5 @@
 /** Dicts over the mesh: submits those that leave this relay, reads those that arrive, and finds out what became of the ones it sent. */
+import { createHmac, randomBytes } from 'node:crypto';
 import { RateLimitedLog, RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import { NodeIndex } from '../mesh/mesh.ts';
@@ -34,6 +35,8 @@ export interface MeshDictsParts {
 }
 
 const REF = 'dict:';
+const TARGET = /\.u:([a-z2-7]{32})~?\./;
+const ANY = 'any';
 const MAX_REF_BYTES = 255;
 // What the mesh adds to a dict, at most.
 const MAX_FRAME_BYTES = 8 * 1024;
@@ -43,6 +46,8 @@ export class MeshDicts implements Names {
   readonly #parts: MeshDictsParts;
   readonly #index: NodeIndex;
   readonly #warnings: RateLimitedLog;
+  // By which a reference proves that it was in a message for the node that returns it.
+  readonly #key = randomBytes(32);
 
   constructor(parts: MeshDictsParts) {
     this.#parts = parts;
@@ -87,11 +92,13 @@ export class MeshDicts implements Names {
     const payload = encodeDict(message, self().hostId, clock.now());
     const [first] = targets;
     if (first !== undefined && targets.length === 1) {
-      await port.submit(outgoing(message, payload, first, sending, satellite));
+      await port.submit(this.#outgoing(message, payload, first, sending, satellite));
       this.#submitted(message, first);
       return;
     }
-    const results = await Promise.allSettled(targets.map((target) => port.submit(outgoing(message, payload, target, sending, satellite))));
+    const results = await Promise.allSettled(
+      targets.map((target) => port.submit(this.#outgoing(message, payload, target, sending, satellite))),
+    );
     const failed = results.flatMap((result, index) =>
       result.status === 'rejected' ? [[targets[index], result.reason as unknown] as const] : [],
     );
@@ -118,7 +125,7 @@ export class MeshDicts implements Names {
       this.submit(message, targets, sending, satellite).catch(refused);
       return;
     }
-    port.send(outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite), refused);
+    port.send(this.#outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite), refused);
     this.#submitted(message, first);
   }
 
@@ -136,34 +143,48 @@ export class MeshDicts implements Names {
   #reported({ id: meshId, status, reason, node, ref }: MeshOutcome): void {
     // A relay also reports what becomes of messages that it passes on.
     if (!meshId.startsWith(`${this.#parts.port.id}.`) || !ref.startsWith(REF)) return;
-    const end = ref.indexOf(' ');
-    if (end < 0) return;
-    this.#parts.onOutcome({ id: ref.slice(REF.length, end), satellite: ref.slice(end + 1), status, reason, node });
+    const [id = '', proof = '', ...names] = ref.slice(REF.length).split(' ');
+    if (names.length === 0 || !this.#isGenuine(meshId, id, proof)) return;
+    this.#parts.onOutcome({ id, satellite: names.join(' '), status, reason, node });
+  }
+
+  /** A message on its way to a target. Written without spreads, which are slow: this runs for every message. */
+  #outgoing(message: Message, payload: Buffer, target: Target, sending: Sending, satellite: string | undefined): MeshMessage {
+    return {
+      target,
+      contentType: DICT,
+      payload,
+      isDurable: sending.isDurable,
+      isOrdered: sending.isOrdered,
+      ttlMs: sending.ttlMs,
+      hostId: message.hostId,
+      generation: message.generation,
+      ref: this.#refOf(message.id, satellite, target),
+    };
+  }
+
+  /** What an outcome is recognized by: nothing if no satellite of this relay sent the message. */
+  #refOf(id: string, satellite: string | undefined, target: Target): string {
+    if (satellite === undefined) return '';
+    const proof = target.type === 'all' ? '' : this.#proofOf(id, target.type === 'node' ? target.id : ANY);
+    const ref = `${REF}${id} ${proof} ${satellite}`;
+    return Buffer.byteLength(ref) > MAX_REF_BYTES ? '' : ref;
+  }
+
+  /** A node returns the reference itself: without a proof, it could report about a message that was not for it. */
+  #isGenuine(meshId: string, id: string, proof: string): boolean {
+    const target = TARGET.exec(meshId)?.[1];
+    // The key of an earlier start is gone.
+    if (target === undefined || !id.startsWith(this.#parts.mint.idPrefix)) return true;
+    return proof === this.#proofOf(id, target) || proof === this.#proofOf(id, ANY);
+  }
+
+  #proofOf(id: string, target: string): string {
+    return createHmac('sha256', this.#key).update(`${id} ${target}`).digest('base64url').slice(0, 16);
   }
 }
 
 const NO_TARGETS: readonly Target[] = [];
-
-/** A message on its way to a target. Written without spreads, which are slow: this runs for every message. */
-function outgoing(message: Message, payload: Buffer, target: Target, sending: Sending, satellite: string | undefined): MeshMessage {
-  return {
-    target,
-    contentType: DICT,
-    payload,
-    isDurable: sending.isDurable,
-    isOrdered: sending.isOrdered,
-    ttlMs: sending.ttlMs,
-    hostId: message.hostId,
-    generation: message.generation,
-    ref: refOf(message.id, satellite),
-  };
-}
-
-/** What an outcome is recognized by: nothing if no satellite of this relay sent the message. */
-function refOf(id: string, satellite: string | undefined): string {
-  const ref = `${REF}${id} ${satellite ?? ''}`;
-  return satellite === undefined || Buffer.byteLength(ref) > MAX_REF_BYTES ? '' : ref;
-}
 
 /** The nodes that a target means, for hooks: `mesh`, `node:<id>` or `any:<capability>`. */
 export function describeTarget(target: Target): string {

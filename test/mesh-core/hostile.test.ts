@@ -181,4 +181,7 @@ test('a message that somebody recorded is not taken again, after weeks, and afte
   for (let index = 0; index < 40_000; index++) seen.add(headOf(fakeSigner(2), { epoch: index + 1 }), 1, isKnown);
   t.is(seen.look(headOf(origin, { isDurable: true, number: 7 })), 'seen');
   t.is(seen.look(headOf(fakeSigner(2), { epoch: 1 })), 'new', 'memory is bounded');
+  const isEachKnown = (): boolean => true;
+  for (let index = 0; index < 40_000; index++) seen.add(headOf(fakeSigner(10 + (index % 1000)), { epoch: index + 1 }), 1, isEachKnown);
+  t.is(seen.look(headOf(origin, { isDurable: true, number: 7 })), 'seen', 'also of nodes that make themselves known');
 });

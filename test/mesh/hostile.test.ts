@@ -6,8 +6,12 @@ import type { Dict, Value } from '../../src/values/values.ts';
 import { Double, isDict } from '../../src/values/values.ts';
 import { HostileKey, HostileNode, NO_ACK } from '../support/hostile-node.ts';
 import { call } from '../http/raw.ts';
-import { startRelay, temporaryDir } from '../support/relays.ts';
+import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
+import { encodeDict } from '../../src/relay/dict-payload.ts';
+import { ByteWriter } from '../../src/mesh-core/mesh-core.ts';
+import type { Envelope } from '../../src/mesh-core/mesh-core.ts';
+import { messageOf } from './messages.ts';
 import { writeRequest } from '../../src/nodes/call-messages.ts';
 
 interface Attacked {
@@ -208,4 +212,53 @@ test('a node cannot open channels without end', async (t) => {
   };
   await t.throwsAsync(openMany, { message: /fault 413: .*at most 64 channels/ });
   await relay.call('relay.get_nodes');
+});
+
+test('no node can send in the name of another one that is known, with its own key or one that it made up', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const other = await startRelay(t, { nick: 'other', trust: 'insecure', port });
+  const { relay, hostile } = await attacked(t, { peers: [other.url] });
+  await relay.seen.event('node.up', { nick: 'other' });
+  let number = 0;
+  const dict = (key: HostileKey, hostId: string, by: string, data: string): Envelope => {
+    const message = { ...messageOf(data, { hostId, id: `${hostile.id}.${++number}` }), via: [] };
+    const envelope = key.message(undefined, number, encodeDict(message, by, message.arrivedAt), { hostId });
+    return { ...envelope, via: key === hostile ? [hostile.id] : [key.id, hostile.id] };
+  };
+  const [own, made] = ['0123456789abcdef@127.0.0.1:9', new HostileKey()];
+  const forged = [hostile, made].flatMap((key) =>
+    [other.hostId, relay.hostId].flatMap((hostId) => [own, hostId].map((by) => dict(key, hostId, by, 'forged'))),
+  );
+  await hostile.push({
+    type: 'states',
+    states: [hostile.state({ sequence: 2, hostIds: [own, other.hostId, relay.hostId], neighbours: [] })],
+    isAnswer: false,
+  });
+  await hostile.push(hostile.batch([...forged, dict(hostile, own, own, 'genuine')]));
+  await relay.received.until(({ dict: { data } }) => data === 'genuine');
+  t.deepEqual(
+    relay.received.all.map(({ dict: { data, host_id: hostId } }) => [data, hostId]),
+    [['genuine', own]],
+  );
+  const status = (await relay.callDirectly('relay.get_status')) as { readonly dicts: Dict };
+  t.is(status.dicts.origin_refused, forged.length);
+});
+
+test('a node reports what became of messages that were for it, and of no others', async (t) => {
+  const { relay, id, hostile } = await attacked(t);
+  const absent = new HostileKey().id;
+  const emit = (data: string, to: string): Promise<Value> => relay.callDirectly('test.recorder.emitWith', { data }, { to });
+  const [own, foreign] = [(await emit('for the hostile one', hostile.id)) as string, (await emit('for another', absent)) as string];
+  const [ref = ''] = /dict:\S+ \S* test\.recorder/.exec(await hostile.messages('test.recorder')) ?? [];
+  let number = 0;
+  const report = (returned: string): Envelope => {
+    const payload = new ByteWriter().byte(2).text('says the hostile one').text(returned).bytes(Buffer.alloc(0)).end();
+    const about = `${id}.1.u:${hostile.id}.1`;
+    return hostile.message(id, ++number, payload, { contentType: 'co2/outcome', isDurable: true, ref: about });
+  };
+  const forged = [ref.replace(own, foreign), `dict:${foreign} test.recorder`, `dict:${foreign}  test.recorder`, 'dict:', `dict:${foreign}`];
+  await hostile.push(hostile.batch([...forged, ref].map(report)));
+  const { reason } = await relay.seen.event('message.outcome', { id: own });
+  t.is(reason, 'says the hostile one');
+  t.deepEqual(relay.seen.matching('message.outcome', { id: foreign }), []);
 });

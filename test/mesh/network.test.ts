@@ -254,6 +254,29 @@ test.serial('a date that is set while nothing is written does not count as time 
   await second.close();
 });
 
+test.serial('a relay that is killed before it has noticed that its machine learned the date lets nothing expire', async (t) => {
+  const disk = new MemoryDisk();
+  const clock = new VirtualClock(0);
+  let today = 0;
+  const begun = async (): Promise<{ readonly nodeStore: NodeStore; readonly store: Store }> => {
+    const options = { minFreeBytes: 0, minFreePercent: 0 };
+    const store = await openStore({ disk, options, clock: systemClock, report: () => undefined });
+    const nodeStore = new NodeStore({ store, clock, date: () => today + clock.now(), log: SILENT });
+    await nodeStore.begin();
+    return { nodeStore, store };
+  };
+  const before = await begun();
+  await before.nodeStore.write({ type: 'write', batch: 1, operations: [], durability: 'synced', isProgress: false });
+  const now = before.nodeStore.now();
+  today = Date.UTC(2026, 10, 30);
+  before.nodeStore.stop();
+  await before.store.close();
+  const after = await begun();
+  t.true(after.nodeStore.now() >= now && after.nodeStore.now() < now + 1000, `${after.nodeStore.now() - now} ms have passed`);
+  after.nodeStore.stop();
+  await after.store.close();
+});
+
 test.serial('a client cannot send in the name of a node, here or at another node', async (t) => {
   const net = await Net.of(t, { a: ['b'], b: ['a', 'c'], c: ['b'] });
   await net.startAll();
