@@ -82,15 +82,18 @@ export class MeshDicts implements Names {
    * Sends a message to these nodes; resolves once it may be acknowledged. With several nodes, it rejects if none of them can be sent it;
    * those that cannot are reported otherwise.
    */
-  async submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
+  submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<unknown> {
+    const { port, self, clock } = this.#parts;
+    const [first] = targets;
+    if (first === undefined || targets.length > 1) return this.#submitToSeveral(message, targets, sending, satellite);
+    const submitted = port.submit(outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite));
+    this.#submitted(message, first);
+    return submitted;
+  }
+
+  async #submitToSeveral(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
     const { port, self, clock, onOutcome } = this.#parts;
     const payload = encodeDict(message, self().hostId, clock.now());
-    const [first] = targets;
-    if (first !== undefined && targets.length === 1) {
-      await port.submit(outgoing(message, payload, first, sending, satellite));
-      this.#submitted(message, first);
-      return;
-    }
     const results = await Promise.allSettled(targets.map((target) => port.submit(outgoing(message, payload, target, sending, satellite))));
     const failed = results.flatMap((result, index) =>
       result.status === 'rejected' ? [[targets[index], result.reason as unknown] as const] : [],
@@ -115,7 +118,7 @@ export class MeshDicts implements Names {
     };
     const [first] = targets;
     if (first === undefined || targets.length > 1) {
-      this.submit(message, targets, sending, satellite).catch(refused);
+      this.#submitToSeveral(message, targets, sending, satellite).catch(refused);
       return;
     }
     port.send(outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite), refused);
