@@ -87,15 +87,18 @@ export class MeshDicts implements Names {
    * Sends a message to these nodes; resolves once it may be acknowledged. With several nodes, it rejects if none of them can be sent it;
    * those that cannot are reported otherwise.
    */
-  async submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
+  submit(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<unknown> {
+    const { port, self, clock } = this.#parts;
+    const [first] = targets;
+    if (first === undefined || targets.length > 1) return this.#submitToSeveral(message, targets, sending, satellite);
+    const submitted = port.submit(this.#outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite));
+    this.#submitted(message, first);
+    return submitted;
+  }
+
+  async #submitToSeveral(message: Message, targets: readonly Target[], sending: Sending, satellite: string | undefined): Promise<void> {
     const { port, self, clock, onOutcome } = this.#parts;
     const payload = encodeDict(message, self().hostId, clock.now());
-    const [first] = targets;
-    if (first !== undefined && targets.length === 1) {
-      await port.submit(this.#outgoing(message, payload, first, sending, satellite));
-      this.#submitted(message, first);
-      return;
-    }
     const results = await Promise.allSettled(
       targets.map((target) => port.submit(this.#outgoing(message, payload, target, sending, satellite))),
     );
@@ -122,7 +125,7 @@ export class MeshDicts implements Names {
     };
     const [first] = targets;
     if (first === undefined || targets.length > 1) {
-      this.submit(message, targets, sending, satellite).catch(refused);
+      this.#submitToSeveral(message, targets, sending, satellite).catch(refused);
       return;
     }
     port.send(this.#outgoing(message, encodeDict(message, self().hostId, clock.now()), first, sending, satellite), refused);

@@ -288,17 +288,17 @@ export class Router {
   /** Stores and delivers a message as the hooks leave it. Throws, or the answer rejects with, a RelayError if it may not be stored. */
   #take(outcome: Outcome, checked: Checked): string | Accepted<string> {
     const { entry, sender, sending } = checked;
-    const forget = (error: unknown): never => {
-      this.#duplicates.forget(entry);
-      throw error;
-    };
     let stored: Promise<unknown> | undefined;
     try {
       stored = this.#storeAndDeliver(outcome, sender, sending);
     } catch (error) {
-      return forget(error);
+      this.#duplicates.forget(entry);
+      throw error;
     }
-    if (!stored) return this.#taken(checked);
+    return stored ? new Accepted(this.#whenStored(stored, checked)) : this.#taken(checked);
+  }
+
+  #whenStored(stored: Promise<unknown>, checked: Checked): Promise<string> {
     const end = (): void => {
       if (this.#storing === id) this.#storing = undefined;
     };
@@ -309,11 +309,12 @@ export class Router {
       },
       (error: unknown) => {
         end();
-        return forget(error);
+        this.#duplicates.forget(checked.entry);
+        throw error;
       },
     );
     this.#storing = id;
-    return new Accepted(id);
+    return id;
   }
 
   /** Counts a message that has been taken, and returns its id. */
