@@ -86,8 +86,8 @@ export class Custody {
     this.#reports = new Reports({ ...parts, held: this.#held, origin: this.#origin, sending: this.#sending });
     this.#ordering = new Ordering({
       ...{ seen: parts.seen, sending: this.#sending },
-      deliver: (held) => {
-        this.#deliver(held, false);
+      deliver: (held, head) => {
+        this.#deliver(held, false, head);
       },
     });
     const { counters } = this;
@@ -194,7 +194,7 @@ export class Custody {
       if (payload) this.#reports.take(head, payload);
       held.isLocal = false;
     }
-    if (held.isLocal) this.#ordering.deliver(held, this.#now);
+    if (held.isLocal) this.#ordering.deliver(held, head, this.#now);
     if (this.#held.isDone(held)) this.#held.finish(held);
     else this.#queue(held, this.#isFresh(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
@@ -232,10 +232,11 @@ export class Custody {
     return waitingFor.some((id) => topology.hasLink(id));
   }
 
-  #deliver(held: Held, isRedelivered: boolean): void {
+  /** `known` is its head, if that is decoded already. */
+  #deliver(held: Held, isRedelivered: boolean, known?: Head): void {
     if (!held.arrival) return;
     const { envelope, at } = held.arrival;
-    const head = decodeHead(envelope.head);
+    const head = known ?? decodeHead(envelope.head);
     if (held.isSystem) {
       this.#reports.take(head, envelope.payload);
       held.isLocal = false;

@@ -1,13 +1,15 @@
 /** Holds back ordered messages that overtook earlier ones of their stream on another path, until those have come or for a bounded time. */
 import type { Held } from './held.ts';
 import { ORDER_WAIT_MS } from './limits.ts';
+import type { Head } from './message.ts';
 import type { SeenMessages } from './seen.ts';
 import type { Sending } from './sending.ts';
 
 export interface OrderingParts {
   readonly seen: SeenMessages;
   readonly sending: Sending;
-  readonly deliver: (held: Held) => void;
+  /** `head` is that of the message, unless it was held back. */
+  readonly deliver: (held: Held, head?: Head) => void;
 }
 
 /** The messages of one stream that are held back, in the order of their numbers. */
@@ -34,11 +36,11 @@ export class Ordering {
   }
 
   /** Delivers a message that is stored here, now or when it is its turn. */
-  deliver(held: Held, now: number): void {
+  deliver(held: Held, head: Head, now: number): void {
     const { key } = held.stream;
     let back = this.#heldBack.get(key);
     const isFree = !held.isOrdered || held.isOwn || (!back && this.#isNext(held));
-    if (isFree) this.#parts.deliver(held);
+    if (isFree) this.#parts.deliver(held, head);
     else {
       if (!back) this.#heldBack.set(key, (back = { waiting: [], isReading: false, isTimed: false }));
       const { waiting } = back;
