@@ -1,4 +1,5 @@
 /** The host of a node: messages over real channels and stores, what waits over restarts, and malformed frames. */
+import { once } from 'node:events';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { Random } from '../fuzz/random.ts';
@@ -155,6 +156,22 @@ test('nodes learn which others can be reached, over any number of hops, and why 
   t.is((await a.seen.event('node.down', { node: b.id })).reason, 'lost');
   t.deepEqual(changes.slice(-2), [`${c.id} down`, `${b.id} down`]);
   t.deepEqual(c.seen.matching('node.down'), [], 'the one that leaves does not report that the others are lost');
+});
+
+test('a node that says goodbye while a new connection is about to replace its own has left, also for others behind it', async (t) => {
+  const [one, other, third] = (await startNodes(t, ['a', 'b', 'c'], [])) as [TestNode, TestNode, TestNode];
+  const [lesser, greater] = one.id < other.id ? [one, other] : [other, one];
+  third.dial(lesser);
+  greater.dial(lesser);
+  await third.seen.event('node.up', { node: greater.id });
+  // The connection that would remain is made, but nothing comes through it yet.
+  const push = new AbortController();
+  lesser.dial(greater, () => once(push.signal, 'abort').then(() => undefined));
+  await pass(50);
+  await greater.stop();
+  push.abort();
+  t.is((await third.seen.event('node.down', { node: greater.id })).reason, 'left');
+  t.is((await lesser.seen.event('node.down', { node: greater.id })).reason, 'left');
 });
 
 test('a dialled node that says goodbye tells the one that dialled it', async (t) => {

@@ -15,6 +15,7 @@ import type { Store } from '../../src/store/store.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import { Gate } from '../support/gate.ts';
 import { JumpingClock } from '../support/jumping-clock.ts';
+import { startCo2 } from '../support/processes.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -358,3 +359,18 @@ for (const [who, dials] of [
     t.is((await a.seen.event('node.down', { nick: 'b' })).reason, 'left');
   });
 }
+
+test('a relay that has no time to drain still says goodbye, and relays behind its neighbours know', async (t) => {
+  const [aPort = 0, bPort = 0, cPort = 0] = await freePorts(3);
+  const url = (port: number): string => `http://127.0.0.1:${port}`;
+  const a = await startRelay(t, { port: aPort, nick: 'a', trust: 'insecure', peers: [url(bPort)] });
+  await startRelay(t, { port: bPort, nick: 'b', trust: 'insecure', peers: [url(aPort), url(cPort)] });
+  const config = { nick: 'c', trust: 'insecure', drainMs: 0, peers: [url(bPort)] };
+  const files = { 'config.ts': `export default ${JSON.stringify(config)};` };
+  const c = await startCo2(t, { files, args: ['--port', String(cPort)] });
+  const { node } = await a.seen.event('node.up', { nick: 'c' });
+  c.kill('SIGTERM');
+  t.is((await c.exit).code, 0);
+  t.is((await a.seen.event('node.down', { node })).reason, 'left');
+  t.is(((await a.callDirectly('relay.get_nodes')) as readonly Dict[]).find((one) => one.node === node)?.state, 'left');
+});
