@@ -477,14 +477,14 @@ test('a neighbour may have more messages in flight the longer the way is, and ne
 test('of a neighbour that ignores its window no more messages are taken than the largest window has, until they are stored', (t) => {
   const { link, sent, arrived } = linkOf();
   const envelope = { head: Buffer.alloc(1), seal: Buffer.alloc(1), payload: Buffer.alloc(1), hops: 1, ageMs: 0, via: [] };
-  const pushAll = (first: number): void => {
-    for (let at = first; at < first + 3000; at++) link.frame({ type: 'push', first: at, items: [envelope], ack: noAck }, 1100);
+  const pushAll = (first: number, seen: number): void => {
+    for (let at = first; at < first + 3000; at++) link.frame({ type: 'push', first: at, items: [envelope], ack: { ...noAck, seen } }, 1100);
   };
-  pushAll(1);
+  pushAll(1, 0);
   t.is(arrived.length, MAX_WINDOW_MESSAGES);
   link.flush();
   t.like(sent.at(-1), { type: 'ack', ack: { through: 0, next: MAX_WINDOW_MESSAGES + 1, hasGap: true } });
   for (let number = 1; number <= 100; number++) link.settle(number);
-  pushAll(MAX_WINDOW_MESSAGES + 1);
+  pushAll(MAX_WINDOW_MESSAGES + 1, 100);
   t.is(arrived.length, MAX_WINDOW_MESSAGES + 100);
 });
