@@ -26,10 +26,18 @@ export function pathsWithin(self: string, edges: Edges, maxLinks: number): Reach
   return { paths, tooFar: new Set([...cheapest.keys()].filter((id) => !paths.has(id))) };
 }
 
-/** The shortest paths from `self` to every node that can be reached. Of equal ones the one with the smaller first hop, so all agree. */
+/**
+ * Of equally cheap paths the one with fewer links is taken, and of these the one with the smaller first hop, so that the nodes on a path
+ * agree on the rest of it.
+ */
+function comparePaths([, one]: readonly [id: string, path: Path], [, other]: readonly [id: string, path: Path]): number {
+  return one.cost - other.cost || one.links - other.links || (one.hop < other.hop ? -1 : 1);
+}
+
+/** The shortest paths from `self` to every node that can be reached. */
 function shortestPaths(self: string, edges: Edges): ReadonlyMap<string, Path> {
   const done = new Map<string, Path>();
-  const heap = new Heap<readonly [id: string, path: Path]>(([, one], [, other]) => one.cost - other.cost || (one.hop < other.hop ? -1 : 1));
+  const heap = new Heap(comparePaths);
   for (const [id, cost] of edges(self)) if (id !== self) heap.push([id, { hop: id, cost, links: 1 }]);
   for (let next = heap.pop(); next; next = heap.pop()) {
     const [id, path] = next;
@@ -50,9 +58,7 @@ function limitedPaths(self: string, edges: Edges, maxLinks: number): ReadonlyMap
   const cheapest = new Map<string, Path>();
   const fewest = new Map<string, number>();
   const isWorse = (id: string, links: number): boolean => links > maxLinks || links >= (fewest.get(id) ?? Infinity);
-  const heap = new Heap<readonly [id: string, path: Path]>(
-    ([, one], [, other]) => one.cost - other.cost || one.links - other.links || (one.hop < other.hop ? -1 : 1),
-  );
+  const heap = new Heap(comparePaths);
   for (const [id, cost] of edges(self)) if (id !== self && maxLinks > 0) heap.push([id, { hop: id, cost, links: 1 }]);
   for (let next = heap.pop(); next; next = heap.pop()) {
     const [id, path] = next;

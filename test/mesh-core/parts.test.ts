@@ -321,6 +321,13 @@ test('of paths with too many links a dearer one with fewer is taken; without one
   t.deepEqual([...pathsWithin('0', edges(line), 4).tooFar], ['5', '6']);
 });
 
+test('of equally cheap paths the one with fewer links is taken, whatever its first hop is', (t) => {
+  // By way of node 1 there are four links, by way of node 5 three.
+  const links = both([0, 1, 1], [1, 2, 1], [2, 3, 1], [3, 4, 1], [0, 5, 1], [5, 6, 1], [6, 4, 2]);
+  const edges: Edges = (id) => links.flatMap(([from, to, cost]) => (String(from) === id ? [[String(to), cost] as const] : []));
+  t.like(pathsWithin('0', edges, 16).paths.get('4'), { hop: '5', cost: 4, links: 3 });
+});
+
 test('a path with few hops left is one with few links', (t) => {
   const { topology, ids } = topologyOf(both([0, 1, 1], [1, 2, 1], [2, 3, 1], [0, 4, 50], [4, 3, 50], [0, 3, 500]));
   const hop = (maxLinks: number): string | undefined => topology.pathTo(ids[3]!, [], maxLinks)?.hop;
