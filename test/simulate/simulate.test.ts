@@ -70,10 +70,14 @@ const BROKEN: readonly (readonly [what: string, overrides: Overrides, violation:
   ['the check that both ends list a link', { topology: (parts, now) => new TrustingTopology(parts, now) }, /no path leads|from \d+ at \d+/],
 ];
 
+// A loss needs a crash within the two seconds before a late sync: about one seed in twelve has one that matters.
+const MAX_SEEDS = 64;
+
 for (const [what, overrides, violation] of BROKEN) {
   test(`the simulator finds it if ${what} is broken`, (t) => {
     t.timeout(120_000);
-    const found = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => run({ seed, nodes: NODES, overrides }).violation).find((one) => one !== undefined);
+    let found: string | undefined;
+    for (let seed = 1; seed <= MAX_SEEDS && found === undefined; seed++) found = run({ seed, nodes: NODES, overrides }).violation;
     t.regex(found ?? 'nothing', violation);
   });
 }
