@@ -282,15 +282,18 @@ export class Mesh {
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
-  /** Forwards the message to every peer that it has not passed and that does not get it through the mesh; returns their number. */
-  forward(message: Message): number {
+  /**
+   * Forwards the message to every peer that it has not passed and that does not get it through the mesh; with `toNodes` also to those that
+   * are nodes of the mesh. Returns their number.
+   */
+  forward(message: Message, toNodes = false): number {
     if (this.#peers.length === 0 || this.#hostId === undefined) return 0;
     if (message.hopsLeft === 0) {
       this.#hopLimited++;
       this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
-    const targets = this.#classicTargets(message);
+    const targets = this.#classicTargets(message, toNodes);
     if (targets.length === 0) return 0;
     const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1, isShared: targets.length > 1 };
     const forward = new Notification(message, common);
@@ -302,12 +305,12 @@ export class Mesh {
   }
 
   /** Names of the peers that {@link forward} would reach. */
-  targets(message: Message): readonly string[] {
-    return message.hopsLeft === 0 ? [] : this.#classicTargets(message).map(({ address }) => address.name);
+  targets(message: Message, toNodes = false): readonly string[] {
+    return message.hopsLeft === 0 ? [] : this.#classicTargets(message, toNodes).map(({ address }) => address.name);
   }
 
-  #classicTargets(message: Message): readonly Peer[] {
-    const classic = this.#peers.filter((peer) => this.#meshNode(peer) === undefined);
+  #classicTargets(message: Message, toNodes = false): readonly Peer[] {
+    const classic = toNodes ? this.#peers : this.#peers.filter((peer) => this.#meshNode(peer) === undefined);
     if (classic.length === 0) return classic;
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
     const plain = this.#plainSource(message);

@@ -72,8 +72,13 @@ export class MeshDicts implements Names {
     if (targets[0]?.type !== 'all') return targets;
     if (!port.hasNeighbours || hopsLeft === 0) return NO_TARGETS;
     if (hostId === self().hostId) return targets;
+    return this.isOfOtherNode(hostId) ? NO_TARGETS : targets;
+  }
+
+  /** True if the relay with this host_id is another node of the mesh. */
+  isOfOtherNode(hostId: string): boolean {
     const owner = this.#index.ownerOf(hostId);
-    return owner === undefined || owner === port.id ? targets : NO_TARGETS;
+    return owner !== undefined && owner !== this.#parts.port.id;
   }
 
   /** Throws a RelayError LIMIT if the message is too large for the mesh. */

@@ -350,7 +350,7 @@ export class Router {
     if (onward && targets.length > 0) meshDicts?.requireSize(onward);
     const recipients = local ? pluginHost.deliver(here, sender.local, isStored) : 0;
     if (remote && satellites.deliver(here, sender.remote) > 0) this.#duplicates.notified(here);
-    if (peers && onward) mesh.forward(onward);
+    if (peers && onward) mesh.forward(onward, this.#isStray(onward, sending));
     if (events.isWatched('message.routed')) events.emit({ type: 'message.routed', message: here, sender: sender.local, recipients });
     if (!onward || targets.length === 0) return undefined;
     const isAwaited = sending.isDurable || sending.destination === 'away';
@@ -359,9 +359,17 @@ export class Router {
     return undefined;
   }
 
+  /**
+   * True for a dict of another node that came over a classic link, since that node sent it before its first link of the mesh. Nobody brings
+   * it to the other nodes but classic links; those that have had it know its id.
+   */
+  #isStray({ hostId }: Message, { targets }: Sending): boolean {
+    return targets[0]?.type === 'all' && this.#meshDicts?.isOfOtherNode(hostId) === true;
+  }
+
   /** Where a message goes besides to the satellites of this relay, for hooks. */
   #targets(message: Message, sending: Sending): readonly string[] {
-    const peers = route(message).peers ? this.#dependencies.mesh.targets(message) : [];
+    const peers = route(message).peers ? this.#dependencies.mesh.targets(message, this.#isStray(message, sending)) : [];
     const nodes = this.#meshDicts?.targetsOf(message, sending) ?? [];
     return nodes.length === 0 ? peers : [...peers, ...nodes.map(describeTarget)];
   }

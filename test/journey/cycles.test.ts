@@ -149,7 +149,11 @@ async function quiet(t: ExecutionContext, { relays, programs }: Network, atMost:
       return;
     }
     const links = statuses.flatMap(({ mesh, satellites }) => [...mesh.peers, ...satellites.satellites.map(({ link }) => link)]);
-    if (links.every(({ isSending, waiting }) => !isSending && waiting === 0) && programs.every(({ busy }) => busy() === 0)) return;
+    const neighbours = statuses.flatMap(({ mesh }) => mesh.node?.neighbours ?? []);
+    const isIdle =
+      links.every(({ isSending, waiting }) => !isSending && waiting === 0) &&
+      neighbours.every(({ waitingMessages, inFlightMessages }) => waitingMessages + inFlightMessages === 0);
+    if (isIdle && programs.every(({ busy }) => busy() === 0)) return;
     await new Promise(setImmediate);
   }
 }
