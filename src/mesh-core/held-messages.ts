@@ -1,5 +1,5 @@
 /** The messages that a node keeps: found by stream and number, counted in quotas and memory, removed when they are done or expired. */
-import { HeldIndex } from './held-index.ts';
+import { RowIndex } from './row-index.ts';
 import type { HeldTable, Held, HeldStream, NewHeld, Arrival } from './held-table.ts';
 import type { Journal } from './journal.ts';
 import { BACKLOG_CACHE_SHARE, CACHE_BYTES, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG, SYSTEM_BYTES } from './limits.ts';
@@ -62,7 +62,7 @@ export class HeldMessages {
     const key = streamKey(name);
     let stream = this.#streams.get(key);
     if (!stream) {
-      stream = { key, target: name.target, isDurable: name.isDurable, messages: new HeldIndex(this.#parts.table) };
+      stream = { key, target: name.target, isDurable: name.isDurable, messages: new RowIndex(this.#parts.table) };
       this.#streams.set(key, stream);
     }
     return stream;
@@ -76,7 +76,7 @@ export class HeldMessages {
   }
 
   /** The messages that are kept of a stream. */
-  messagesOf(name: StreamName): Pick<HeldIndex, 'has' | 'get' | 'values'> | undefined {
+  messagesOf(name: StreamName): Pick<RowIndex<Held>, 'has' | 'get' | 'values'> | undefined {
     return this.#streams.get(streamKey(name))?.messages;
   }
 

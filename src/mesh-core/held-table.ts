@@ -1,5 +1,5 @@
 /** The messages that a node keeps, packed into rows: a million may wait on the disk, and none of them is an object meanwhile. */
-import type { HeldIndex } from './held-index.ts';
+import type { RowIndex } from './row-index.ts';
 import type { Envelope } from './message.ts';
 import type { FailureReason } from './ports.ts';
 import { SharedValues } from './shared-values.ts';
@@ -9,7 +9,7 @@ export interface HeldStream {
   readonly key: string;
   readonly target: string | undefined;
   readonly isDurable: boolean;
-  readonly messages: HeldIndex;
+  readonly messages: RowIndex<Held>;
 }
 
 /** A message as it came, with the time when it did. */

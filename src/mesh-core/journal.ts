@@ -1,6 +1,6 @@
 /** Writes messages to the store: gathers while a batch is written, keeps the list of live records, and clears the log behind them. */
 import type { StoreOperation } from '../store/store.ts';
-import { HeldIndex } from './held-index.ts';
+import { RowIndex } from './row-index.ts';
 import { MAX_NOTED, encodeNote, withoutLocal } from './held-record.ts';
 import type { Held, HeldTable } from './held-table.ts';
 import { MESSAGE_LOG } from './ports.ts';
@@ -40,7 +40,7 @@ const MAX_STRETCH = 4;
 export class Journal {
   readonly #parts: JournalParts;
   /** What is in the log and not done, by the number of its record. */
-  readonly live: HeldIndex;
+  readonly live: RowIndex<Held>;
   #gathering = empty();
   #writing: { readonly batch: number; readonly gathering: Gathering } | undefined;
   #done: number[] = [];
@@ -57,7 +57,7 @@ export class Journal {
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
-    this.live = new HeldIndex(parts.table);
+    this.live = new RowIndex(parts.table);
   }
 
   /** Why no new message is stored; undefined if it is. */

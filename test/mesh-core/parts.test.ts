@@ -4,7 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ByteReader, ByteWriter } from '../../src/mesh-core/bytes.ts';
 import { Dialer } from '../../src/mesh-core/dialer.ts';
-import { HeldIndex } from '../../src/mesh-core/held-index.ts';
+import { RowIndex } from '../../src/mesh-core/row-index.ts';
 import { HeldQueue } from '../../src/mesh-core/held-queue.ts';
 import { decodeEntry } from '../../src/mesh-core/held-record.ts';
 import { HeldTable } from '../../src/mesh-core/held-table.ts';
@@ -517,7 +517,7 @@ function byNumber(one: number, other: number): number {
 }
 
 function streamIn(table: HeldTable): HeldStream {
-  return { key: 'stream', target: undefined, isDurable: true, messages: new HeldIndex(table) };
+  return { key: 'stream', target: undefined, isDurable: true, messages: new RowIndex(table) };
 }
 
 function plainMessage(stream: HeldStream, number: number): NewHeld {

@@ -1,5 +1,14 @@
 /** Finds the messages of a table by a number: that of their records, or that in a stream. Both mostly grow by one. */
-import type { Held, HeldTable } from './held-table.ts';
+
+/** Something with a row of its own in a table. */
+interface InRow {
+  readonly row: number;
+}
+
+/** A table of such things. */
+interface Rows<T extends InRow> {
+  at(row: number): T | undefined;
+}
 
 /** The rows of as many numbers in a row. */
 interface Span {
@@ -11,8 +20,8 @@ const SPAN = 64;
 const NONE = -1;
 
 /** See the head of this file. It has the order of the numbers, and takes some bytes for each of those that follow one another. */
-export class HeldIndex {
-  readonly #table: HeldTable;
+export class RowIndex<T extends InRow> {
+  readonly #table: Rows<T>;
   // By the first number, divided by its length. None is empty.
   #spans = new Map<number, Span>();
   #size = 0;
@@ -22,7 +31,7 @@ export class HeldIndex {
   // The least number, if it is known.
   #first: number | undefined;
 
-  constructor(table: HeldTable) {
+  constructor(table: Rows<T>) {
     this.#table = table;
   }
 
@@ -34,13 +43,13 @@ export class HeldIndex {
     return this.#rowOf(number) !== NONE;
   }
 
-  get(number: number): Held | undefined {
+  get(number: number): T | undefined {
     const row = this.#rowOf(number);
     return row === NONE ? undefined : this.#table.at(row);
   }
 
   /** Adds a message, which takes the place of another one with this number. */
-  set(number: number, held: Held): void {
+  set(number: number, { row }: T): void {
     const key = Math.floor(number / SPAN);
     let span = this.#spans.get(key);
     if (!span) {
@@ -54,7 +63,7 @@ export class HeldIndex {
       span.count++;
       this.#size++;
     }
-    span.rows[at] = held.row;
+    span.rows[at] = row;
     if (this.#size === 1 || (this.#first !== undefined && number < this.#first)) this.#first = number;
   }
 
@@ -80,13 +89,13 @@ export class HeldIndex {
   }
 
   /** The messages in the order of their numbers, from this one on. They may be removed meanwhile. */
-  *values(from = 0): Generator<Held, undefined> {
+  *values(from = 0): Generator<T, undefined> {
     this.#order();
     for (const [key, { rows }] of this.#spans) {
       for (let at = Math.max(0, from - key * SPAN); at < SPAN; at++) {
         const row = rows[at] ?? NONE;
-        const held = row === NONE ? undefined : this.#table.at(row);
-        if (held) yield held;
+        const found = row === NONE ? undefined : this.#table.at(row);
+        if (found) yield found;
       }
     }
   }
