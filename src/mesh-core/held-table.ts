@@ -227,7 +227,7 @@ export class Held {
   }
 
   set via(value: readonly string[]) {
-    this.#share(this.#block.common.lists, this.#block.vias, value, value.length === 0 ? undefined : value.join());
+    this.#share(this.#block.common.lists, this.#block.vias, value, value.length === 0 ? undefined : keyOf(value));
   }
 
   /** The neighbours that a broadcast waits for. */
@@ -236,7 +236,7 @@ export class Held {
   }
 
   set waitingFor(value: readonly string[]) {
-    this.#share(this.#block.common.lists, this.#block.waiting, value, value.length === 0 ? undefined : value.join());
+    this.#share(this.#block.common.lists, this.#block.waiting, value, value.length === 0 ? undefined : keyOf(value));
   }
 
   /** {@link Head.ref} of a message that may have to be reported; otherwise empty. */
@@ -314,8 +314,8 @@ export class HeldTable {
     block.sizes[at] = bytes;
     block.flags[at] = (isOwn ? OWN : 0) | (isLocal ? LOCAL : 0) | (isOrdered ? ORDERED : 0) | (isSystem ? SYSTEM : 0);
     block.streams[at] = streams.use(stream, stream);
-    if (via.length > 0) block.vias[at] = lists.use(via, via.join());
-    if (waitingFor.length > 0) block.waiting[at] = lists.use(waitingFor, waitingFor.join());
+    if (via.length > 0) block.vias[at] = lists.use(via, keyOf(via));
+    if (waitingFor.length > 0) block.waiting[at] = lists.use(waitingFor, keyOf(waitingFor));
     block.refs[at] = ref;
     block.earliest = Math.min(block.earliest, expiresAt);
     this.#earliest = Math.min(this.#earliest, expiresAt);
@@ -427,3 +427,16 @@ function heldIn(block: Block, at: number): Held | undefined {
   const stream = block.common.streams.at(block.streams[at] ?? 0);
   return stream && new Held(block, at, stream);
 }
+
+/** What equal lists have in common. */
+function keyOf(ids: readonly string[]): string {
+  if (ids.length !== lastIds.length || !ids.every((id, index) => id === lastIds[index])) {
+    lastIds = ids;
+    lastKey = ids.join();
+  }
+  return lastKey;
+}
+
+// Messages that come together have mostly come the same way.
+let lastIds: readonly string[] = [];
+let lastKey = '';
