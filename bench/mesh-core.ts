@@ -78,6 +78,7 @@ interface Seat {
 class Row {
   readonly seats: readonly Seat[];
   delivered = 0;
+  #submitted = 0;
   #now = 1000;
 
   /** `isForgetful`: records are not kept, since what is never sent is never read. */
@@ -110,9 +111,11 @@ class Row {
   /** The first node sends messages. */
   submit(count: number, target: string, isDurable: boolean): void {
     for (let left = count; left > 0; left--) {
+      // As long as the relay gives it to a dict of one of its satellites, for the report.
+      const ref = `dict ${String(++this.#submitted).padStart(36, '0')} weather`;
       const submission = {
         ...{ token: 't', target: { type: 'node', id: target } as const, payload: PAYLOAD, isDurable, isOrdered: true, generation: 0 },
-        ...{ hostId: '192.168.1.5:2004', contentType: 'dict' },
+        ...{ hostId: '192.168.1.5:2004', contentType: 'dict', ref },
       };
       this.seats[0]?.pending.push({ type: 'submit', submission, wallMs: 0 });
     }

@@ -4,8 +4,9 @@
  */
 import { NO_PEERS, HeldMessages } from './held-messages.ts';
 import type { CustodyLimits } from './held-messages.ts';
-import { decodeEntry, encodeHeld, heldOf } from './held.ts';
-import type { Held } from './held.ts';
+import { decodeEntry, encodeHeld, heldOf } from './held-record.ts';
+import { HeldTable } from './held-table.ts';
+import type { Held } from './held-table.ts';
 import { Journal } from './journal.ts';
 import { FRESH_MS, MAX_HOPS, MAX_PEERS, RECEIPT_MS } from './limits.ts';
 import type { Link } from './link.ts';
@@ -64,17 +65,13 @@ export class Custody {
 
   constructor(parts: CustodyParts) {
     this.#parts = parts;
-    this.#journal = new Journal({ effects: parts.effects, changes: () => parts.seen.changes(), shortLog: parts.limits.shortLog });
-    this.#outbound = new Outbound(parts.topology, (held) => {
-      this.#sending.retryLater(
-        held,
-        (one) => {
-          this.#outbound.enqueue(one, 'retry');
-        },
-        this.#now,
-      );
+    const table = new HeldTable();
+    const { shortLog } = parts.limits;
+    this.#journal = new Journal({ table, effects: parts.effects, changes: () => parts.seen.changes(), shortLog });
+    this.#outbound = new Outbound(table, parts.topology, (held) => {
+      this.#sending.retryLater(held, undefined, this.#now);
     });
-    const common = { journal: this.#journal, outbound: this.#outbound };
+    const common = { table, journal: this.#journal, outbound: this.#outbound };
     this.#held = new HeldMessages({ id: parts.id, limits: parts.limits, ...common });
     this.#sending = new Sending({
       ...{ ...parts, ...common, held: this.#held, counters: this.counters },
@@ -123,13 +120,12 @@ export class Custody {
       return;
     }
     const earlier = this.#held.messagesOf(entry.head)?.get(entry.head.number);
-    // The record was moved to the end of the log. Its stream may be forgotten with it, so it is looked up again.
+    // The record was moved to the end of the log.
     if (earlier) this.#held.remove(earlier);
+    // Asked for now, since a stream may end with its last message.
     const stream = this.#held.stream(entry.head);
-    const held = heldOf({ ...entry, waitingFor: this.#held.list(entry.waitingFor.filter((id) => this.#peers.has(id))) }, stream);
-    held.arrival = undefined;
-    this.#journal.restore(number, held);
-    this.#held.keep(held);
+    const waitingFor = entry.waitingFor.filter((id) => this.#peers.has(id));
+    this.#journal.restore(number, this.#held.keep(heldOf({ ...entry, waitingFor }, stream), undefined));
   }
 
   /** Everything is restored: what waits is queued, and what was not processed is delivered again. */
@@ -156,8 +152,10 @@ export class Custody {
     const { id, effects } = this.#parts;
     const stream = this.#held.ownStream(head);
     const arrival = { envelope, at: this.#now };
-    const waitingFor = head.target === undefined ? this.#held.list([...this.#peers]) : NO_PEERS;
-    const held = heldOf({ type: 'message', head, arrival, isOwn: true, isLocal: head.target === id, waitingFor }, stream);
+    const waitingFor = head.target === undefined ? [...this.#peers] : NO_PEERS;
+    const message = heldOf({ type: 'message', head, arrival, isOwn: true, isLocal: head.target === id, waitingFor }, stream);
+    // Kept at once, so that the low mark of the next one does not pass it.
+    const held = this.#held.keep(message, arrival);
     const accepted = (): void => {
       if (token !== '') {
         this.counters.accepted++;
@@ -165,8 +163,6 @@ export class Custody {
       }
       this.#stored(held, head);
     };
-    // Kept at once, so that the low mark of the next one does not pass it.
-    this.#held.keep(held);
     if (!head.isDurable) {
       accepted();
       return;
@@ -195,11 +191,12 @@ export class Custody {
       held.isLocal = false;
     }
     if (held.isLocal) this.#ordering.deliver(held, head, this.#now);
+    const canBeSent = this.#canBeSent(held);
     if (this.#held.isDone(held)) this.#held.finish(held);
-    else this.#queue(held, this.#isFresh(held) ? 'fresh' : 'backlog');
+    else this.#queue(held, canBeSent && isYoung(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
     if (!head.isDurable && this.#now >= this.#crowdedUntil) this.#limitMemory();
-    this.#held.limitCache(held);
+    this.#held.limitCache(held, canBeSent);
   }
 
   /** What is in memory only and waits for nodes that are away gives way. */
@@ -224,10 +221,10 @@ export class Custody {
     if (held.stream.target !== this.#parts.id) this.#outbound.enqueue(held, part);
   }
 
-  /** What has waited in another relay is part of a backlog here as well. */
-  #isFresh({ stream: { target }, waitingFor, arrival }: Held): boolean {
-    const { topology } = this.#parts;
-    if ((arrival?.envelope.ageMs ?? 0) > FRESH_MS) return false;
+  /** True if there is a path to its target, which may be this node, or a link to a neighbour that a broadcast waits for. */
+  #canBeSent({ stream: { target }, waitingFor }: Held): boolean {
+    const { topology, id } = this.#parts;
+    if (target === id) return true;
     if (target !== undefined) return topology.pathTo(target) !== undefined;
     return waitingFor.some((id) => topology.hasLink(id));
   }
@@ -311,6 +308,7 @@ export class Custody {
     if (held.state === 'gone') return;
     if (held.stream.target === undefined) {
       this.#held.doneFor(held, peer);
+      this.#held.limitCache(held, this.#canBeSent(held));
       return;
     }
     if (!held.isOwn || !held.stream.isDurable) {
@@ -321,12 +319,12 @@ export class Custody {
     this.#held.release(held);
     const { topology } = this.#parts;
     const waitMs = 3 * 2 * (topology.pathTo(held.stream.target)?.cost ?? 0) + RECEIPT_MS * 2 ** Math.min(held.attempts, 4);
-    this.#sending.at(this.#now + waitMs, () => {
-      if (held.state !== 'custody') return;
-      held.attempts++;
-      held.lastReason = 'no-receipt';
-      held.state = 'queued';
-      this.#outbound.enqueue(held, 'retry');
+    this.#sending.laterWith(held, this.#now + waitMs, 'receipt', (one) => {
+      if (one.state !== 'custody') return;
+      one.attempts++;
+      one.lastReason = 'no-receipt';
+      one.state = 'queued';
+      this.#outbound.enqueue(one, 'retry');
     });
   }
 
@@ -341,14 +339,7 @@ export class Custody {
       this.#reports.report(held, 'rejected', `node ${peer} refuses it: ${reason}`, peer);
       this.#held.doneFor(held, peer);
     } else if (target !== undefined && isFinal && !held.isOwn) this.#held.finish(held);
-    else
-      this.#sending.retryLater(
-        held,
-        (one) => {
-          this.#sending.again(one, peer);
-        },
-        this.#now,
-      );
+    else this.#sending.retryLater(held, peer, this.#now);
   }
 
   /** The link is closed before the neighbour had it. */
@@ -398,7 +389,7 @@ export class Custody {
   forgetPeer(id: string): void {
     if (!this.#peers.delete(id)) return;
     this.#journal.put({ type: 'delete', table: PEER_TABLE, key: id });
-    for (const held of [...this.#held.all()]) this.#held.doneFor(held, id);
+    for (const held of this.#held.waitingForPeer(id)) this.#held.doneFor(held, id);
     this.#outbound.forgetPeer(id);
   }
 
@@ -463,4 +454,9 @@ export class Custody {
       }
     }
   }
+}
+
+/** What has waited in another relay is part of a backlog here as well. */
+function isYoung({ arrival }: Held): boolean {
+  return (arrival?.envelope.ageMs ?? 0) <= FRESH_MS;
 }

@@ -1,5 +1,5 @@
 /** Exchanges link states with the neighbours: all at the beginning of a link, new ones at once, and what was lost later on. */
-import type { Held } from './held.ts';
+import type { Held } from './held-table.ts';
 import { BATCH_BYTES, COMPARE_MS, MAX_NODES, SPREAD_MS } from './limits.ts';
 import type { Link } from './link.ts';
 import type { Effect, Frame } from './ports.ts';

@@ -1,7 +1,8 @@
 /** The messages that a node keeps: found by stream and number, counted in quotas and memory, removed when they are done or expired. */
-import type { Held, HeldStream } from './held.ts';
+import { RowIndex } from './row-index.ts';
+import type { HeldTable, Held, HeldStream, NewHeld, Arrival } from './held-table.ts';
 import type { Journal } from './journal.ts';
-import { CACHE_BYTES, MAX_PEERS, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG, SYSTEM_BYTES } from './limits.ts';
+import { BACKLOG_CACHE_SHARE, CACHE_BYTES, QUOTA_BYTES, QUOTA_MESSAGES, SHORT_LOG, SYSTEM_BYTES } from './limits.ts';
 import { streamKey } from './message.ts';
 import type { StreamName } from './message.ts';
 import type { Outbound } from './outbound.ts';
@@ -28,6 +29,7 @@ export const custodyLimits: CustodyLimits = {
 export interface HeldMessagesParts {
   readonly id: string;
   readonly limits: CustodyLimits;
+  readonly table: HeldTable;
   readonly journal: Journal;
   readonly outbound: Outbound;
 }
@@ -37,8 +39,10 @@ export const NO_PEERS: readonly string[] = [];
 const ROOM_SHARE = 0.75;
 // All messages together may be as many as wait for so many nodes.
 const MAX_QUOTAS = 4;
-// Expired messages are looked for at most this often, and once per ms for each thousand that are kept.
+// Expired messages are looked for at most this often, and about so many of them are taken at once; the others follow soon.
 const SWEEP_MS = 250;
+const EXPIRED_AT_ONCE = 2000;
+const NEXT_EXPIRED_MS = 20;
 
 /** See the head of this file. */
 export class HeldMessages {
@@ -49,9 +53,6 @@ export class HeldMessages {
   // Messages that are in memory only, by the number that they have instead of one in the log.
   readonly #volatile = new Map<number, Held>();
   #lastVolatile = 0;
-  // Lists of neighbours, shared by the messages that wait for the same ones.
-  readonly #lists = new Map<string, readonly string[]>();
-  #earliestExpiry = Infinity;
   #sweepAt = 0;
   #cachedBytes = 0;
   #volatileBytes = 0;
@@ -65,7 +66,7 @@ export class HeldMessages {
     const key = streamKey(name);
     let stream = this.#streams.get(key);
     if (!stream) {
-      stream = { key, target: name.target, isDurable: name.isDurable, messages: new Map() };
+      stream = { key, target: name.target, isDurable: name.isDurable, messages: new RowIndex(this.#parts.table) };
       this.#streams.set(key, stream);
     }
     return stream;
@@ -85,11 +86,14 @@ export class HeldMessages {
   }
 
   /** The messages that are kept of a stream. */
-  messagesOf(name: StreamName): ReadonlyMap<number, Held> | undefined {
+  messagesOf(name: StreamName): Pick<RowIndex<Held>, 'has' | 'get' | 'values'> | undefined {
     return this.#streams.get(streamKey(name))?.messages;
   }
 
-  keep(held: Held): void {
+  /** Keeps a message; `arrival` is undefined if it has to be read from the store. */
+  keep(message: NewHeld, arrival: Arrival | undefined): Held {
+    const held = this.#parts.table.add(message);
+    held.arrival = arrival;
     held.stream.messages.set(held.number, held);
     this.#parts.outbound.count(held);
     if (!held.stream.isDurable) {
@@ -97,8 +101,8 @@ export class HeldMessages {
       this.#volatile.set(held.record, held);
       this.#volatileBytes += held.bytes;
     }
-    if (held.arrival) this.#cachedBytes += held.bytes;
-    this.#earliestExpiry = Math.min(this.#earliestExpiry, held.expiresAt);
+    if (arrival) this.#cachedBytes += held.bytes;
+    return held;
   }
 
   /** The message is done, also on the disk. */
@@ -110,21 +114,23 @@ export class HeldMessages {
   /** The message is done, and its record is gone or never was. */
   remove(held: Held): void {
     if (held.state === 'gone') return;
-    const { stream } = held;
-    held.state = 'gone';
-    this.#parts.journal.live.delete(held.record);
-    if (this.#volatile.delete(held.record)) this.#volatileBytes -= held.bytes;
-    stream.messages.delete(held.number);
+    const { stream, number, record, bytes } = held;
+    const { table, journal, outbound } = this.#parts;
+    journal.live.delete(record);
+    if (this.#volatile.delete(record)) this.#volatileBytes -= bytes;
+    // Unless a copy that came later has its place.
+    if (stream.messages.get(number)?.is(held) === true) stream.messages.delete(number);
     if (stream.messages.size === 0 && !this.#lasting.has(stream.key)) this.#streams.delete(stream.key);
-    this.#parts.outbound.uncount(held);
-    this.release(held);
+    outbound.uncount(held);
+    if (held.arrival) this.#cachedBytes -= bytes;
+    table.remove(held);
   }
 
   /** The neighbour has a broadcast; it may be the last one. */
   doneFor(held: Held, peer: string): void {
     if (!held.waitingFor.includes(peer)) return;
     this.#parts.outbound.uncount(held, peer);
-    held.waitingFor = this.list(held.waitingFor.filter((id) => id !== peer));
+    held.waitingFor = held.waitingFor.filter((id) => id !== peer);
     if (this.isDone(held) && (held.record > 0 || !held.stream.isDurable)) this.finish(held);
   }
 
@@ -149,14 +155,14 @@ export class HeldMessages {
 
   /** Drops the copy in memory of a message that is on the disk. */
   release(held: Held): void {
-    if (!held.arrival || (held.record <= 0 && held.state !== 'gone')) return;
+    if (!held.arrival || held.record <= 0) return;
     held.arrival = undefined;
     this.#cachedBytes -= held.bytes;
   }
 
-  /** Drops the copy in memory if there are too many. */
-  limitCache(held: Held): void {
-    if (this.#cachedBytes > this.#parts.limits.cacheBytes && held.record > 0) this.release(held);
+  /** Drops the copy in memory if there are too many; those of messages that cannot be sent now leave most of the room to the others. */
+  limitCache(held: Held, canBeSent = true): void {
+    if (this.#cachedBytes > this.#parts.limits.cacheBytes * (canBeSent ? 1 : BACKLOG_CACHE_SHARE)) this.release(held);
   }
 
   /**
@@ -186,26 +192,14 @@ export class HeldMessages {
     return kind === 'node' && journal.live.size + this.#volatile.size >= MAX_QUOTAS * limits.quotaMessages;
   }
 
-  /** The list that all messages share which wait for these neighbours. */
-  list(ids: readonly string[]): readonly string[] {
-    if (ids.length === 0) return NO_PEERS;
-    const key = ids.join();
-    let list = this.#lists.get(key);
-    if (!list) {
-      if (this.#lists.size >= MAX_PEERS) this.#lists.clear();
-      this.#lists.set(key, (list = ids));
-    }
-    return list;
+  /** The broadcasts that wait for this neighbour. */
+  waitingForPeer(id: string): readonly Held[] {
+    return this.#parts.table.waitingFor(id);
   }
 
-  *all(): Iterable<Held> {
-    yield* this.#parts.journal.live.values();
-    yield* this.#volatile.values();
-  }
-
-  /** Those behind one with this {@link Held.record}, in the order of {@link all}; 0: all of them. */
+  /** Those behind one with this {@link Held.record}, by that: those on the disk, then the others; 0: all of them. */
   *after(record: number): Iterable<Held> {
-    if (record >= 0) for (const held of this.#parts.journal.live.values()) if (held.record > record) yield held;
+    if (record >= 0) yield* this.#parts.journal.live.values(record + 1);
     for (const held of this.#volatile.values()) if (record >= 0 || held.record < record) yield held;
   }
 
@@ -222,20 +216,16 @@ export class HeldMessages {
 
   /** When {@link expired} has something. */
   get wakeAt(): number {
-    return Math.max(this.#earliestExpiry, this.#sweepAt);
+    return Math.max(this.#parts.table.earliestExpiry, this.#sweepAt);
   }
 
-  /** The messages that wait for others and have expired; what waits for the satellites of this node only does not expire any more. */
+  /**
+   * Messages that wait for others and have expired, many at most. What waits for the satellites of this node only does not expire any more.
+   */
   expired(now: number): readonly Held[] {
     if (now < this.wakeAt) return [];
-    const expired: Held[] = [];
-    let earliest = Infinity;
-    for (const held of this.all()) {
-      if (held.expiresAt > now) earliest = Math.min(earliest, held.expiresAt);
-      else if (this.waitsForOthers(held)) expired.push(held);
-    }
-    this.#earliestExpiry = earliest;
-    this.#sweepAt = now + Math.max(SWEEP_MS, (this.#parts.journal.live.size + this.#volatile.size) / 1000);
+    const expired = this.#parts.table.expired(now, EXPIRED_AT_ONCE, (held) => this.waitsForOthers(held));
+    this.#sweepAt = now + (expired.length < EXPIRED_AT_ONCE ? SWEEP_MS : NEXT_EXPIRED_MS);
     return expired;
   }
 

@@ -1,7 +1,8 @@
 /** Writes messages to the store: gathers while a batch is written, keeps the list of live records, and clears the log behind them. */
 import type { StoreOperation } from '../store/store.ts';
-import { MAX_NOTED, encodeNote, withoutLocal } from './held.ts';
-import type { Held } from './held.ts';
+import { RowIndex } from './row-index.ts';
+import { MAX_NOTED, encodeNote, withoutLocal } from './held-record.ts';
+import type { Held, HeldTable } from './held-table.ts';
 import { MESSAGE_LOG } from './ports.ts';
 import type { Effect } from './ports.ts';
 
@@ -16,6 +17,7 @@ interface Gathering {
 }
 
 export interface JournalParts {
+  readonly table: HeldTable;
   readonly effects: Effect[];
   /** Further changes that belong to the next batch, such as the numbers of streams. */
   readonly changes: () => readonly StoreOperation[];
@@ -37,8 +39,8 @@ const MAX_STRETCH = 4;
 
 export class Journal {
   readonly #parts: JournalParts;
-  /** What is in the log and not done, in the order of the numbers. */
-  readonly live = new Map<number, Held>();
+  /** What is in the log and not done, by the number of its record. */
+  readonly live: RowIndex<Held>;
   #gathering = empty();
   #writing: { readonly batch: number; readonly gathering: Gathering } | undefined;
   #done: number[] = [];
@@ -55,6 +57,7 @@ export class Journal {
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
+    this.live = new RowIndex(parts.table);
   }
 
   /** Why no new message is stored; undefined if it is. */
@@ -99,8 +102,11 @@ export class Journal {
     const gathering = this.#gathering;
     gathering.operations.push({ type: 'append', log: MESSAGE_LOG, value: record });
     gathering.appended.push((number) => {
-      held.record = number;
-      this.live.set(number, held);
+      if (held.state === 'gone') this.#done.push(number);
+      else {
+        held.record = number;
+        this.live.set(number, held);
+      }
     });
     gathering.synced.push(stored);
     gathering.failed.push(failed);
@@ -225,9 +231,8 @@ export class Journal {
       }
     }
     this.#doneSince = Infinity;
-    const [oldest] = this.live.keys();
     // Records of this batch have numbers that are not known yet; what is before them may go.
-    const first = oldest ?? this.#next;
+    const first = this.live.first ?? this.#next;
     if (first - (this.#first ?? first) >= this.#parts.shortLog * TRIM_SHARE) {
       operations.push({ type: 'trim', log: MESSAGE_LOG, through: first - 1 });
       this.#first = first;

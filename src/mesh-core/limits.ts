@@ -75,6 +75,8 @@ export const QUOTA_MESSAGES = 1_000_000;
 export const QUOTA_BYTES = 2 ** 30;
 /** Bytes of messages that are kept in memory besides on the disk, so that a fresh one is sent without reading it back. */
 export const CACHE_BYTES = 16 * 2 ** 20;
+/** The part of that for messages that cannot be sent now: as many as come while a link is down for a moment. */
+export const BACKLOG_CACHE_SHARE = 1 / 16;
 /** Bytes in memory for receipts alone: without them, what has arrived would be sent again while other messages fill the memory. */
 export const SYSTEM_BYTES = 2 ** 20;
 /** Records of the log that are not tidied up: some hundred KiB. */

@@ -151,9 +151,9 @@ export class Link<T> {
     return { messages: this.#inFlight.length, bytes: this.#inFlightBytes };
   }
 
-  /** True if this message is among {@link inFlight}. */
-  isInFlight(item: T): boolean {
-    return this.#inFlight.some((one) => one.item === item);
+  /** True if a message for which this is true is among {@link inFlight}. */
+  isInFlight(isIt: (item: T) => boolean): boolean {
+    return this.#inFlight.some(({ item }) => isIt(item));
   }
 
   /** The last round trip in ms; a guess until it is measured. */

@@ -6,7 +6,7 @@ import { Custody } from './custody.ts';
 import { Dialer } from './dialer.ts';
 import { custodyLimits } from './held-messages.ts';
 import type { CustodyLimits } from './held-messages.ts';
-import type { Held } from './held.ts';
+import type { Held } from './held-table.ts';
 import { HEARTBEAT_MS, LAG_MS, MAX_LINKS } from './limits.ts';
 import { Exchange } from './exchange.ts';
 import { Link, costOf } from './link.ts';

@@ -1,5 +1,5 @@
 /** Holds back ordered messages that overtook earlier ones of their stream on another path, until those have come or for a bounded time. */
-import type { Held } from './held.ts';
+import type { Held } from './held-table.ts';
 import { ORDER_WAIT_MS } from './limits.ts';
 import type { Head } from './message.ts';
 import type { SeenMessages } from './seen.ts';
@@ -14,7 +14,7 @@ export interface OrderingParts {
 
 /** The messages of one stream that are held back, in the order of their numbers. */
 interface HeldBack {
-  readonly waiting: { readonly held: Held; readonly until: number }[];
+  readonly waiting: { readonly held: Held; readonly number: number; readonly until: number }[];
   isReading: boolean;
   isTimed: boolean;
 }
@@ -44,9 +44,10 @@ export class Ordering {
     else {
       if (!back) this.#heldBack.set(key, (back = { waiting: [], isReading: false, isTimed: false }));
       const { waiting } = back;
-      const later = waiting.findIndex((one) => one.held.number > held.number);
-      waiting.splice(later === -1 ? waiting.length : later, 0, { held, until: now + ORDER_WAIT_MS });
-      if (waiting.length > MAX_WAITING) this.#giveUp(key, waiting[0]?.held.number ?? 0);
+      const { number } = held;
+      const later = waiting.findIndex((one) => one.number > number);
+      waiting.splice(later === -1 ? waiting.length : later, 0, { held, number, until: now + ORDER_WAIT_MS });
+      if (waiting.length > MAX_WAITING) this.#giveUp(key, waiting[0]?.number ?? 0);
     }
     if (back) this.#release(key, back);
   }
@@ -88,7 +89,7 @@ export class Ordering {
       if (this.#heldBack.get(key) !== back) return;
       back.isTimed = false;
       const [first] = back.waiting;
-      if (first && first.until <= until) this.#giveUp(key, first.held.number);
+      if (first && first.until <= until) this.#giveUp(key, first.number);
       this.#release(key, back);
     });
   }

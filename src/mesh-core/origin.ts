@@ -1,7 +1,7 @@
 /** The messages of this node: checked, numbered in their streams, and signed in groups. */
 import { ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
-import type { HeldStream } from './held.ts';
+import type { HeldStream } from './held-table.ts';
 import type { Journal } from './journal.ts';
 import { BATCH_MESSAGES, DURABLE_TTL_MS, MAX_GENERATION, MAX_HOPS, MAX_PAYLOAD_BYTES, MAX_TTL_MS, VOLATILE_TTL_MS } from './limits.ts';
 import { LowMark } from './low-mark.ts';
@@ -192,6 +192,5 @@ export class Origin {
 /** Durable messages for one node are done with their receipt; others when they expire. Those of the present group are not kept yet. */
 function lowOf({ held, kept, low, first }: OwnStream, now: number): number {
   if (held.target === undefined || !held.isDurable) return Math.max(first, low.at(now));
-  const [oldest = kept + 1] = held.messages.keys();
-  return oldest;
+  return held.messages.first ?? kept + 1;
 }

@@ -1,6 +1,6 @@
 /** Decides which waiting message goes over which link: fair between what is fresh and a backlog, and between nodes. */
 import { BACKLOG_BURST, BACKLOG_PER_SECOND, BACKLOG_SHARE, MAX_HOPS, RETRIES_PER_SECOND, RETRY_SHARE, WINDOW_MESSAGES } from './limits.ts';
-import type { Held } from './held.ts';
+import type { Held, HeldTable } from './held-table.ts';
 import type { Link } from './link.ts';
 import type { Path } from './paths.ts';
 import { SendQueue } from './send-queue.ts';
@@ -25,6 +25,7 @@ const BACKLOG_ONE_IN = 5;
 
 /** See the head of this file. */
 export class Outbound {
+  readonly #table: HeldTable;
   readonly #topology: Topology;
   readonly #blocked: (held: Held) => void;
   // Broadcasts by neighbour, and messages for one node by that node, wherever the path to it leads.
@@ -37,7 +38,8 @@ export class Outbound {
   isDirty = false;
 
   /** `blocked` is called with a message whose paths all lead through nodes it has crossed, or are too long. It is in no queue any more. */
-  constructor(topology: Topology, blocked: (held: Held) => void) {
+  constructor(table: HeldTable, topology: Topology, blocked: (held: Held) => void) {
+    this.#table = table;
     this.#topology = topology;
     this.#blocked = blocked;
   }
@@ -46,7 +48,7 @@ export class Outbound {
   queue(kind: 'peer' | 'node', id: string): SendQueue {
     const queues = kind === 'peer' ? this.#peers : this.#nodes;
     let queue = queues.get(id);
-    if (!queue) queues.set(id, (queue = new SendQueue()));
+    if (!queue) queues.set(id, (queue = new SendQueue(this.#table)));
     return queue;
   }
 
@@ -190,7 +192,7 @@ export class Outbound {
       return false;
     }
     let queue = this.#detours.get(detour);
-    if (!queue) this.#detours.set(detour, (queue = new SendQueue()));
+    if (!queue) this.#detours.set(detour, (queue = new SendQueue(this.#table)));
     queue.push(held, 'retry');
     this.isDirty = true;
     return false;

@@ -1,6 +1,6 @@
 /** What an operator sees of the messages that wait here for other nodes, and what becomes of one that is tried again or given up. */
 import type { HeldMessages } from './held-messages.ts';
-import type { Held } from './held.ts';
+import type { Held } from './held-table.ts';
 import type { Link } from './link.ts';
 import { decodeHead } from './message.ts';
 import type { Outbound } from './outbound.ts';
@@ -80,8 +80,9 @@ export class Outbox {
   }
 
   #page(after: number, count: number, node: string | undefined): readonly Held[] {
-    const { held: messages } = this.#parts;
+    const { held: messages, outbound } = this.#parts;
     const page: Held[] = [];
+    if (node !== undefined && outbound.waitingFor(node).messages === 0) return page;
     for (const held of messages.after(after)) {
       if (!messages.waitsForOthers(held) || (node !== undefined && !waitingFor(held).includes(node))) continue;
       if (page.push(held) === count) break;
@@ -122,7 +123,7 @@ export class Outbox {
     if (held.state === 'in-flight' || held.state === 'custody') return held.state;
     if (target !== undefined) return this.#parts.topology.pathTo(target) ? 'queued' : 'waiting';
     const open = held.waitingFor.flatMap((id) => links.get(id) ?? []);
-    if (open.some((link) => link.isInFlight(held))) return 'in-flight';
+    if (open.some((link) => link.isInFlight((one) => one.is(held)))) return 'in-flight';
     return open.length > 0 ? 'queued' : 'waiting';
   }
 
@@ -130,7 +131,7 @@ export class Outbox {
     const { outbound } = this.#parts;
     held.attempts = 0;
     if (held.stream.target === undefined) {
-      for (const id of held.waitingFor) if (links.get(id)?.isInFlight(held) === false) outbound.enqueueFor(held, id);
+      for (const id of held.waitingFor) if (links.get(id)?.isInFlight((one) => one.is(held)) === false) outbound.enqueueFor(held, id);
     } else if (held.state !== 'in-flight') {
       held.state = 'queued';
       outbound.enqueue(held, 'retry');

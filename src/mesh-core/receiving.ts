@@ -1,8 +1,8 @@
 /** Takes what neighbours send: checks it, keeps it, and acknowledges it once it is stored. */
 import { NO_PEERS } from './held-messages.ts';
 import type { HeldMessages } from './held-messages.ts';
-import { SYSTEM_TYPES, encodeHeld, heldOf } from './held.ts';
-import type { Held } from './held.ts';
+import { SYSTEM_TYPES, encodeHeld, heldOf } from './held-record.ts';
+import type { Held } from './held-table.ts';
 import type { Journal } from './journal.ts';
 import { MAX_HOPS, MAX_PAYLOAD_BYTES } from './limits.ts';
 import type { Link } from './link.ts';
@@ -62,7 +62,10 @@ export class Receiving {
 
   #arrivedForOther(link: Link<Held>, number: number, envelope: Envelope, head: Head): void {
     const { target = '' } = head;
-    if (this.#parts.held.messagesOf(head)?.has(head.number)) {
+    const held = this.#parts.held.messagesOf(head)?.get(head.number);
+    if (held) {
+      // The path of the first one may lead nowhere any more: it may go where its copy has not been.
+      held.via = held.via.filter((id) => envelope.via.includes(id));
       this.#settleCopy(link, number);
       return;
     }
@@ -99,8 +102,8 @@ export class Receiving {
     else if (look === 'seen') this.#settleCopy(link, number);
     else {
       const passed = new Set([...envelope.via, link.peer.id]);
-      const others = head.target === undefined && envelope.hops > 0 ? [...this.#parts.peers].filter((id) => !passed.has(id)) : [];
-      this.#acceptArrived(link, number, envelope, head, this.#parts.held.list(others), true);
+      const others = head.target === undefined && envelope.hops > 0 ? [...this.#parts.peers].filter((id) => !passed.has(id)) : NO_PEERS;
+      this.#acceptArrived(link, number, envelope, head, others, true);
     }
   }
 
@@ -112,8 +115,8 @@ export class Receiving {
     }
     if (isLocal) this.#parts.seen.add(head, this.#now, this.#isKnown);
     const arrival = { envelope, at: this.#now };
-    const held = heldOf({ type: 'message', head, arrival, isOwn: false, isLocal, waitingFor }, this.#parts.held.stream(head));
-    this.#parts.held.keep(held);
+    const message = heldOf({ type: 'message', head, arrival, isOwn: false, isLocal, waitingFor }, this.#parts.held.stream(head));
+    const held = this.#parts.held.keep(message, arrival);
     const stored = (): void => {
       link.settle(number);
       if (isLocal) this.#parts.reports.receiptDue(head, this.#now);

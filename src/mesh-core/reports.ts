@@ -2,7 +2,7 @@
 import { RelayError } from '../core/core.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { HeldMessages } from './held-messages.ts';
-import type { Held } from './held.ts';
+import type { Held } from './held-table.ts';
 import { RECEIPT_PAUSE_MS } from './limits.ts';
 import { HASH_BYTES, MAX_TEXT_BYTES, streamKey } from './message.ts';
 import type { Head } from './message.ts';
@@ -106,11 +106,11 @@ export class Reports {
     const numbers = NumberSet.decode(reader);
     reader.end();
     const { id, held: messages } = this.#parts;
-    for (const [number, held] of messages.messagesOf({ origin: id, epoch, target, isDurable: true }) ?? []) {
-      if (number > numbers.greatest) break;
-      if (!numbers.has(number)) continue;
-      messages.finish(held);
+    for (const held of messages.messagesOf({ origin: id, epoch, target, isDurable: true })?.values() ?? []) {
+      if (held.number > numbers.greatest) break;
+      if (!numbers.has(held.number)) continue;
       this.report(held, 'delivered', '', target);
+      messages.finish(held);
     }
   }
 
@@ -135,8 +135,8 @@ export class Reports {
     const settle = (): void => {
       const head = held.arrival?.envelope.head;
       if (held.state === 'gone' || !head || !crypto.hash(head).equals(proof)) return;
-      messages.finish(held);
       this.report(held, 'dropped', reason, node);
+      messages.finish(held);
     };
     if (held.arrival) settle();
     else sending.read([held], settle);

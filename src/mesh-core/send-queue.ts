@@ -1,16 +1,20 @@
 /** The messages that wait for one neighbour or one node: what was tried before, what is fresh, and a backlog. */
-import { Fifo } from '../core/core.ts';
-import type { Held } from './held.ts';
+import { HeldQueue } from './held-queue.ts';
+import type { Held, HeldTable } from './held-table.ts';
 
 /** Which part of a queue a message is in. */
 export type Part = 'retry' | 'fresh' | 'backlog';
 
 /** See the head of this file. The owner decides which messages of it still count: those that do not are skipped. */
 export class SendQueue {
-  readonly #parts: Record<Part, Fifo<Held>> = { retry: new Fifo(), fresh: new Fifo(), backlog: new Fifo() };
+  readonly #parts: Readonly<Record<Part, HeldQueue>>;
   /** Messages and bytes that count: what quotas limit. */
   messages = 0;
   bytes = 0;
+
+  constructor(table: HeldTable) {
+    this.#parts = { retry: new HeldQueue(table), fresh: new HeldQueue(table), backlog: new HeldQueue(table) };
+  }
 
   /** Entries, with those that do not count any more. */
   length(part: Part): number {

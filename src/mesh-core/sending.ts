@@ -1,7 +1,8 @@
 /** Moves waiting messages to the links: reads them back from the store if needed, and tries again later what did not get across. */
 import { RelayError, nextDelay } from '../core/core.ts';
-import { decodeEntry } from './held.ts';
-import type { Arrival, Held } from './held.ts';
+import { HeldQueue } from './held-queue.ts';
+import { decodeEntry } from './held-record.ts';
+import type { Arrival, Held, HeldTable } from './held-table.ts';
 import type { HeldMessages } from './held-messages.ts';
 import type { Journal } from './journal.ts';
 import { RETRY } from './limits.ts';
@@ -14,6 +15,7 @@ export interface SendingParts {
   readonly id: string;
   readonly random: () => number;
   readonly effects: Effect[];
+  readonly table: HeldTable;
   readonly journal: Journal;
   readonly outbound: Outbound;
   readonly held: HeldMessages;
@@ -23,10 +25,14 @@ export interface SendingParts {
   readonly damaged: (held: Held) => void;
 }
 
+// Messages that wait for about the same time wait together.
+const TOGETHER_MS = 16;
+
 /** See the head of this file. */
 export class Sending {
   readonly #parts: SendingParts;
   readonly #later = new Heap<{ readonly at: number; readonly act: () => void }>((one, other) => one.at - other.at);
+  readonly #groups = new Map<string, HeldQueue>();
   readonly #reads = new Map<number, (values: readonly (Buffer | undefined)[]) => void>();
   /** The neighbours whose next batch is being read, with the number of the request. */
   readonly #loading = new Map<string, number>();
@@ -63,11 +69,32 @@ export class Sending {
     }
   }
 
-  /** Calls `retry` after a delay that grows with the attempts, unless the message is done by then. */
-  retryLater(held: Held, retry: (held: Held) => void, now: number): void {
-    this.at(now + nextDelay(held.attempts++, RETRY, this.#parts.random), () => {
-      if (held.state !== 'gone') retry(held);
+  /** Queues a message again after a delay that grows with the attempts: for the neighbour that gave it back, if there is one. */
+  retryLater(held: Held, peer: string | undefined, now: number): void {
+    const at = now + nextDelay(held.attempts++, RETRY, this.#parts.random);
+    this.laterWith(held, at, peer ?? 'any', (one) => {
+      if (peer === undefined) this.#parts.outbound.enqueue(one, 'retry');
+      else this.again(one, peer);
     });
+  }
+
+  /**
+   * Calls `act` with a message, by {@link tick}, some ms after this time at most, unless it is gone by then. A million may wait for that:
+   * those with about the same time and the same `purpose`, of which there are few, wait together for the same `act`.
+   */
+  laterWith(held: Held, at: number, purpose: string, act: (held: Held) => void): void {
+    const step = Math.ceil(at / TOGETHER_MS);
+    const key = `${purpose} ${step}`;
+    let group = this.#groups.get(key);
+    if (!group) {
+      const queue = new HeldQueue(this.#parts.table);
+      this.#groups.set(key, (group = queue));
+      this.at(step * TOGETHER_MS, () => {
+        this.#groups.delete(key);
+        for (let one = queue.shift(); one; one = queue.shift()) act(one);
+      });
+    }
+    group.push(held);
   }
 
   /** Calls `act` at this time, by {@link tick}. */

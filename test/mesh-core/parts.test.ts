@@ -4,7 +4,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ByteReader, ByteWriter } from '../../src/mesh-core/bytes.ts';
 import { Dialer } from '../../src/mesh-core/dialer.ts';
-import { Held, decodeEntry } from '../../src/mesh-core/held.ts';
+import { RowIndex } from '../../src/mesh-core/row-index.ts';
+import { HeldQueue } from '../../src/mesh-core/held-queue.ts';
+import { decodeEntry } from '../../src/mesh-core/held-record.ts';
+import { HeldTable } from '../../src/mesh-core/held-table.ts';
+import type { Held, HeldStream, NewHeld } from '../../src/mesh-core/held-table.ts';
 import { MAX_WINDOW_MESSAGES, WINDOW_MESSAGES } from '../../src/mesh-core/limits.ts';
 import { Link } from '../../src/mesh-core/link.ts';
 import { isSigned, readState, signState } from '../../src/mesh-core/link-state.ts';
@@ -404,12 +408,155 @@ test('a link state that is not refreshed is forgotten', (t) => {
   t.is(topology.pathTo(ids[2]!), undefined);
 });
 
+test('a table keeps each message, and finds, expires and forgets it as a plain map does', (t) => {
+  const peers = ['a', 'b', 'c'];
+  const step = fc.record({
+    what: fc.constantFrom('add', 'add', 'add', 'remove', 'remove', 'change', 'expire'),
+    pick: fc.nat(),
+    life: fc.nat(50),
+    waitingFor: fc.subarray(peers),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+      const table = new HeldTable();
+      const stream = streamIn(table);
+      const model = new Map<number, Model>();
+      const gone: Held[] = [];
+      let number = 0;
+      for (const [now, { what, pick, life, waitingFor }] of steps.entries()) {
+        const [chosen, one] = [...model][pick % Math.max(1, model.size)] ?? [];
+        if (what === 'add') {
+          const expiresAt = now + life;
+          const held = table.add({ ...plainMessage(stream, ++number), expiresAt, waitingFor, via: waitingFor, ref: `r${number}` });
+          model.set(number, { held, expiresAt, waitingFor, attempts: 0, hasExpired: false });
+        } else if (what === 'expire') {
+          const due = [...model].filter(([, entry]) => !entry.hasExpired && entry.expiresAt <= now);
+          const found = table.expired(now, Infinity, () => true).map((held) => held.number);
+          t.deepEqual(found.filter((one) => model.get(one)?.hasExpired === false).sort(byNumber), due.map(([one]) => one).sort(byNumber));
+          for (const [, entry] of due) entry.hasExpired = true;
+        } else if (one && chosen !== undefined && what === 'remove') {
+          table.remove(one.held);
+          model.delete(chosen);
+          gone.push(one.held);
+        } else if (one) {
+          one.attempts = one.held.attempts = pick;
+          one.waitingFor = one.held.waitingFor = waitingFor;
+          one.held.state = 'custody';
+          one.held.lastReason = 'quota';
+          one.held.lastHop = 'a';
+        }
+      }
+      t.is(table.size, model.size);
+      for (const [of, { held, expiresAt, waitingFor, attempts }] of model) {
+        const found = table.find(held.row, held.serial);
+        t.true(found?.is(held));
+        t.like(found, { number: of, expiresAt, waitingFor, attempts, ref: `r${of}`, isOwn: true, isLocal: false, bytes: 1 });
+      }
+      for (const peer of peers) {
+        const waiting = [...model].filter(([, one]) => one.waitingFor.includes(peer)).map(([one]) => one);
+        t.deepEqual(
+          table
+            .waitingFor(peer)
+            .map((held) => held.number)
+            .sort(byNumber),
+          waiting.sort(byNumber),
+        );
+      }
+      for (const held of gone) {
+        held.attempts = 7;
+        held.waitingFor = ['d'];
+        t.is(table.find(held.row, held.serial), undefined);
+        t.like(held, { state: 'gone', attempts: 0, waitingFor: [], ref: '', record: 0, lastHop: undefined, arrival: undefined });
+      }
+      t.is(table.waitingFor('d').length, 0);
+    }),
+  );
+});
+
+test('rows are used again, and a message of an earlier one does not see the next', (t) => {
+  const table = new HeldTable();
+  const stream = streamIn(table);
+  const helds = Array.from({ length: 5000 }, (_, number) => table.add(plainMessage(stream, number)));
+  for (const held of helds) if (held.number % 10 > 0) table.remove(held);
+  const again = Array.from({ length: 4000 }, (_, number) => table.add(plainMessage(stream, 5000 + number)));
+  t.true(Math.max(...again.map(({ row }) => row)) < 5120);
+  t.is(new Set([...helds.filter(({ state }) => state !== 'gone'), ...again].map(({ row }) => row)).size, table.size);
+  t.true(helds.every(({ number, state }) => (state === 'gone') === number % 10 > 0));
+});
+
+test('of messages that expire together some are taken at once, and the others the next time', (t) => {
+  const table = new HeldTable();
+  const stream = streamIn(table);
+  for (let number = 1; number <= 5000; number++) table.add({ ...plainMessage(stream, number), expiresAt: 10 });
+  table.add({ ...plainMessage(stream, 5001), expiresAt: 20 });
+  t.is(table.expired(9, 100, () => true).length, 0);
+  const first = table.expired(10, 100, () => true);
+  t.true(first.length >= 100 && first.length < 5000);
+  t.is(table.earliestExpiry, 10);
+  t.is(first.length + table.expired(10, Infinity, () => true).length, 5000);
+  t.is(table.earliestExpiry, 20);
+});
+
+test('an index has the messages in the order of their numbers, however they came', (t) => {
+  const step = fc.tuple(fc.boolean(), fc.oneof(fc.nat(300), fc.nat(100_000)));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), fc.nat(300), (steps, from) => {
+      const table = new HeldTable();
+      const index = streamIn(table).messages;
+      const model = new Map<number, Held>();
+      for (const [isAdded, number] of steps) {
+        if (isAdded) {
+          const held = table.add(plainMessage(streamIn(table), number));
+          index.set(number, held);
+          model.set(number, held);
+        } else t.is(index.delete(number), model.delete(number));
+        t.is(index.first, model.size === 0 ? undefined : Math.min(...model.keys()));
+      }
+      const sorted = [...model.keys()].sort(byNumber);
+      t.is(index.size, model.size);
+      t.deepEqual(
+        [...index.values()].map(({ number }) => number),
+        sorted,
+      );
+      t.deepEqual(
+        [...index.values(from)].map(({ number }) => number),
+        sorted.filter((number) => number >= from),
+      );
+      for (const [number, held] of model) t.true(index.get(number)?.is(held));
+    }),
+  );
+  t.pass();
+});
+
+test('a queue of messages gives them back in order, without those that are gone', (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('push', 'push', 'shift', 'remove'), { maxLength: 2000 }), (steps) => {
+      const table = new HeldTable();
+      const stream = streamIn(table);
+      const queue = new HeldQueue(table);
+      const model: Held[] = [];
+      for (const [number, what] of steps.entries()) {
+        if (what === 'push') {
+          const held = table.add(plainMessage(stream, number));
+          queue.push(held);
+          model.push(held);
+        } else if (what === 'remove') {
+          const [removed] = model.splice(model.length >> 1, 1);
+          if (removed) table.remove(removed);
+        } else t.is(queue.shift()?.number, model.shift()?.number);
+      }
+      for (const { number } of model) t.is(queue.shift()?.number, number);
+      t.is(queue.shift(), undefined);
+      t.is(queue.length, 0);
+    }),
+  );
+});
+
 test('ordered messages wait in the order in which they came, whether a neighbour could have them at once or not', (t) => {
-  const queue = new SendQueue();
-  const heldOf = (number: number, isOrdered: boolean): Held => {
-    const stream = { key: '', messages: new Map() } as unknown as Held['stream'];
-    return new Held(stream, number, true, isOrdered, false, 1, Infinity, [], [], false, undefined);
-  };
+  const table = new HeldTable();
+  const queue = new SendQueue(table);
+  const stream = streamIn(table);
+  const heldOf = (number: number, isOrdered: boolean): Held => table.add({ ...plainMessage(stream, number), isOrdered });
   queue.push(heldOf(1, true), 'fresh');
   queue.push(heldOf(2, false), 'backlog');
   // The link is down now, so the rest is a backlog, or has to wait behind one.
@@ -423,6 +570,28 @@ test('ordered messages wait in the order in which they came, whether a neighbour
   });
   t.deepEqual(taken, [2, 1, 3, 4, 5]);
 });
+
+/** What a message of the table must look like. */
+interface Model {
+  readonly held: Held;
+  readonly expiresAt: number;
+  waitingFor: readonly string[];
+  attempts: number;
+  hasExpired: boolean;
+}
+
+function byNumber(one: number, other: number): number {
+  return one - other;
+}
+
+function streamIn(table: HeldTable): HeldStream {
+  return { key: 'stream', target: undefined, isDurable: true, messages: new RowIndex(table) };
+}
+
+function plainMessage(stream: HeldStream, number: number): NewHeld {
+  const flags = { isOwn: true, isLocal: false, isOrdered: true, isSystem: false };
+  return { ...flags, stream, number, bytes: 1, expiresAt: Infinity, via: [], waitingFor: [], ref: '' };
+}
 
 function plainHead(origin: string): Head {
   return {
