@@ -382,7 +382,8 @@ export class HeldTable {
         block.earliest = Infinity;
         for (const [at, expiresAt] of block.expiries.entries()) {
           if (block.serials[at] === 0) continue;
-          if (expiresAt > now) block.earliest = Math.min(block.earliest, expiresAt);
+          // What is not written yet is neither accepted nor refused: it expires afterwards.
+          if (expiresAt > now || block.records[at] === 0) block.earliest = Math.min(block.earliest, expiresAt);
           else {
             const held = heldIn(block, at);
             if (held && count(held)) found.push(held);

@@ -428,9 +428,11 @@ test('a table keeps each message, and finds, expires and forgets it as a plain m
         if (what === 'add') {
           const expiresAt = now + life;
           const held = table.add({ ...plainMessage(stream, ++number), expiresAt, waitingFor, via: waitingFor, ref: `r${number}` });
+          // Some are written to the log at once, others when they are changed.
+          held.record = life % 2;
           model.set(number, { held, expiresAt, waitingFor, attempts: 0, hasExpired: false });
         } else if (what === 'expire') {
-          const due = [...model].filter(([, entry]) => !entry.hasExpired && entry.expiresAt <= now);
+          const due = [...model].filter(([, entry]) => entry.held.record > 0 && !entry.hasExpired && entry.expiresAt <= now);
           const found = table.expired(now, Infinity, () => true).map((held) => held.number);
           t.deepEqual(found.filter((one) => model.get(one)?.hasExpired === false).sort(byNumber), due.map(([one]) => one).sort(byNumber));
           for (const [, entry] of due) entry.hasExpired = true;
@@ -441,6 +443,7 @@ test('a table keeps each message, and finds, expires and forgets it as a plain m
         } else if (one) {
           one.attempts = one.held.attempts = pick;
           one.waitingFor = one.held.waitingFor = waitingFor;
+          one.held.record = 1;
           one.held.state = 'custody';
           one.held.lastReason = 'quota';
           one.held.lastHop = 'a';
@@ -487,8 +490,8 @@ test('rows are used again, and a message of an earlier one does not see the next
 test('of messages that expire together some are taken at once, and the others the next time', (t) => {
   const table = new HeldTable();
   const stream = streamIn(table);
-  for (let number = 1; number <= 5000; number++) table.add({ ...plainMessage(stream, number), expiresAt: 10 });
-  table.add({ ...plainMessage(stream, 5001), expiresAt: 20 });
+  for (let number = 1; number <= 5001; number++)
+    table.add({ ...plainMessage(stream, number), expiresAt: number > 5000 ? 20 : 10 }).record = number;
   t.is(table.expired(9, 100, () => true).length, 0);
   const first = table.expired(10, 100, () => true);
   t.true(first.length >= 100 && first.length < 5000);
