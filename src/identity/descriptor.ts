@@ -10,6 +10,9 @@ import type { NodeKey } from './node-key.ts';
 /** The flag of a node that speaks the mesh: `relay.push` and `relay.pull`. */
 export const MESH_FLAG = 'mesh';
 
+/** The flag of a node whose key ends with its process: others do not store it. */
+export const EPHEMERAL_FLAG = 'ephemeral';
+
 /** What a node says of itself. */
 export interface Descriptor {
   readonly id: string;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { readSmallFile, systemReason } from '../state/state.ts';
 import { RelayError, clean } from '../core/core.ts';
-import { MESH_FLAG, signDescriptor } from './descriptor.ts';
+import { EPHEMERAL_FLAG, MESH_FLAG, signDescriptor } from './descriptor.ts';
 import type { Descriptor } from './descriptor.ts';
 import type { HelloSelf } from './hello.ts';
 import { nodeKeyOf } from './node-key.ts';
@@ -13,6 +13,8 @@ export interface OwnNodeParts {
   /** The seed of the key, from the state directory. */
   readonly seed: string;
   readonly options: IdentityOptions;
+  /** True if the key ends with this process. Default false. */
+  readonly isEphemeral?: boolean | undefined;
 }
 
 /** The identity of this relay for the time of one start. */
@@ -22,15 +24,17 @@ export class OwnNode {
   /** 64 random bits, hex. */
   readonly instance = randomBytes(8).toString('hex');
   readonly #secret: string | undefined;
+  readonly #flags: readonly string[];
   #epoch = 1;
   #seq = 0;
   #descriptor: Descriptor | undefined;
 
   /** Throws a RelayError CONFIG_INVALID if the cluster secret cannot be read, and STATE_DIRECTORY if the key is damaged. */
-  constructor({ seed, options }: OwnNodeParts) {
+  constructor({ seed, options, isEphemeral = false }: OwnNodeParts) {
     this.key = nodeKeyOf(seed);
     this.nick = options.nick ?? (clean(hostname(), 64) || 'relay');
     this.#secret = readClusterSecret(options);
+    this.#flags = isEphemeral ? [MESH_FLAG, EPHEMERAL_FLAG] : [MESH_FLAG];
   }
 
   get id(): string {
@@ -56,7 +60,7 @@ export class OwnNode {
       epoch: this.#epoch,
       seq: ++this.#seq,
       capabilitiesHash: '',
-      flags: [MESH_FLAG],
+      flags: this.#flags,
     });
   }
 

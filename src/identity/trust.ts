@@ -3,6 +3,7 @@ import { RelayError, clean, serverName } from '../core/core.ts';
 import { canonicalAddress } from '../message/message.ts';
 import { isDict } from '../values/values.ts';
 import type { StateFile } from '../state/state.ts';
+import { EPHEMERAL_FLAG } from './descriptor.ts';
 import type { Descriptor } from './descriptor.ts';
 import { isNodeId } from './node-key.ts';
 import type { TrustMode } from './options.ts';
@@ -36,6 +37,15 @@ export interface PendingNode {
   readonly address: string;
   /** The URLs that it says it has. */
   readonly addrs: readonly string[];
+  /** True if its key ends with its process. */
+  readonly isEphemeral: boolean;
+}
+
+/** A node whose key ends with its process. It is in memory only. */
+interface Visitor {
+  readonly node: KnownNode;
+  /** Since when it has no link; undefined while it has one. */
+  idleSince: number | undefined;
 }
 
 /** A node that has proved its key, and what else it showed. */
@@ -72,6 +82,10 @@ const MAX_NODES = 4096;
 // Strangers cause entries in this list; the oldest one gives way.
 const MAX_PENDING = 64;
 const MAX_LINKS = 256;
+// The one without a link for the longest time gives way.
+const MAX_VISITORS = 1024;
+// An ephemeral node that said no goodbye may come back until then.
+const VISITOR_MS = 5 * 60_000;
 /** Bytes of the file: 4,096 nodes of about 400 bytes each. */
 export const MAX_TRUST_BYTES = 4 * 1024 * 1024;
 
@@ -88,6 +102,8 @@ export interface TrustParts {
 export class Trust {
   readonly #parts: TrustParts;
   readonly #nodes = new Map<string, KnownNode>();
+  /** Those that are ephemeral, which are never stored. The one whose link has changed last is the last one. */
+  readonly #visitors = new Map<string, Visitor>();
   readonly #pins = new Map<string, string>();
   readonly #links = new Set<string>();
   readonly #pending = new Map<string, PendingNode>();
@@ -131,12 +147,35 @@ export class Trust {
   }
 
   node(id: string): KnownNode | undefined {
-    return this.#nodes.get(id);
+    return this.#nodes.get(id) ?? this.#visitorOf(id)?.node;
+  }
+
+  /** The link to a neighbour is up, or down. An ephemeral one that has left is forgotten at once, and one that is lost after a while. */
+  readonly visitorLinked = (id: string, change: 'up' | 'lost' | 'left'): void => {
+    const visitor = this.#visitors.get(id);
+    if (!visitor) return;
+    this.#visitors.delete(id);
+    if (change === 'left') return;
+    visitor.idleSince = change === 'up' ? undefined : this.#parts.date();
+    this.#visitors.set(id, visitor);
+  };
+
+  #visitorOf(id: string): Visitor | undefined {
+    this.#dropVisitors();
+    return this.#visitors.get(id);
+  }
+
+  #dropVisitors(): void {
+    const now = this.#parts.date();
+    for (const [id, { idleSince }] of this.#visitors) {
+      const isOver = idleSince !== undefined && (this.#visitors.size > MAX_VISITORS || now - idleSince >= VISITOR_MS);
+      if (isOver) this.#visitors.delete(id);
+    }
   }
 
   /** True for a node that is pinned or approved; false for one that has to show a credential in each hello. */
   isTrusted(id: string): boolean {
-    if (this.#nodes.get(id)?.isApproved === true) return true;
+    if (this.node(id)?.isApproved === true) return true;
     if (this.mode !== 'pin' && this.mode !== 'pair') return false;
     for (const pinned of this.#pins.values()) if (pinned === id) return true;
     return false;
@@ -150,19 +189,20 @@ export class Trust {
     const credential = this.#credential(proven);
     if (credential !== undefined && 'refused' in credential) return { kind: 'refused', reason: credential.refused };
     if (credential !== undefined) {
-      this.#remember(proven, false);
+      this.#remember(proven, isEphemeral(node));
       return { kind: 'trusted', how: credential.how };
     }
     if (this.isTrusted(node.id)) {
-      const how = this.#nodes.get(node.id)?.isApproved === true ? 'approved' : 'pinned';
-      this.#remember(proven, false);
+      const how = this.node(node.id)?.isApproved === true ? 'approved' : 'pinned';
+      this.#remember(proven, isEphemeral(node));
       return { kind: 'trusted', how };
     }
     if (this.mode === 'pin')
       return { kind: 'known', reason: `node ${node.id} is not among the peers of this relay, or this relay has not reached it yet` };
     const code = pairingCode(this.#parts.self, node.id);
     const { id, epoch, addrs } = node;
-    const pending = { id, nick: nickOf(node), pub: node.pub.toString('base64'), epoch, instance, code, address, addrs };
+    const about = { id, nick: nickOf(node), pub: node.pub.toString('base64'), epoch, instance };
+    const pending = { ...about, code, address, addrs, isEphemeral: isEphemeral(node) };
     this.#pending.delete(id);
     this.#pending.set(id, pending);
     for (const oldest of this.#pending.keys()) if (this.#pending.size > MAX_PENDING) this.#pending.delete(oldest);
@@ -193,12 +233,12 @@ export class Trust {
 
   /**
    * Approves a node that waits for it, or is known. Returns it with the URLs that it says it has, as far as they are at the address that it
-   * called from: others may be those of somebody else, such as a service of this machine. Throws a RelayError INVALID_PARAMS if it is
-   * neither.
+   * called from: others may be those of somebody else, such as a service of this machine; an ephemeral one, which is not called, has none.
+   * Throws a RelayError INVALID_PARAMS if it is neither.
    */
   approve(id: string): KnownNode & { readonly addrs: readonly string[] } {
     const pending = this.#pending.get(id);
-    const known = this.#nodes.get(id);
+    const known = this.node(id);
     if (pending === undefined && known === undefined) {
       const waiting = [...this.#pending]
         .slice(0, 10)
@@ -211,6 +251,10 @@ export class Trust {
     const since = known?.since ?? new Date(this.#parts.date()).toISOString();
     const { nick, pub, epoch, instance } = pending ?? known ?? never();
     const node = { id, nick, pub, epoch, instance, isApproved: true, since };
+    if (pending?.isEphemeral === true || this.#visitors.has(id)) {
+      this.#welcome(node);
+      return { ...node, addrs: [] };
+    }
     this.#set(node);
     return { ...node, addrs: pending?.addrs.filter((url) => isAt(url, pending.address)) ?? [] };
   }
@@ -222,7 +266,7 @@ export class Trust {
   forget(name: string): { readonly id: string; readonly urls: readonly string[] } {
     const wanted = URL.canParse(name) ? serverName(new URL(name)) : name;
     const id = this.#pins.get(wanted) ?? wanted;
-    const isKnown = this.#nodes.has(id) || this.#pending.has(id);
+    const isKnown = this.#nodes.has(id) || this.#visitors.has(id) || this.#pending.has(id);
     if (!isKnown && !this.#unlink(wanted)) {
       throw new RelayError(
         'INVALID_PARAMS',
@@ -230,6 +274,7 @@ export class Trust {
       );
     }
     this.#nodes.delete(id);
+    this.#visitors.delete(id);
     this.#pending.delete(id);
     if (!isKnown) return { id: '', urls: [wanted] };
     const urls = [...this.#pins].filter(([, pinned]) => pinned === id).map(([url]) => url);
@@ -256,7 +301,9 @@ export class Trust {
 
   /** Known nodes, and those that wait for approval. */
   list(): { readonly known: readonly (KnownNode & { readonly urls: readonly string[] })[]; readonly pending: readonly PendingNode[] } {
-    const known = [...this.#nodes.values()].map((node) => ({
+    this.#dropVisitors();
+    const visitors = [...this.#visitors.values()].map(({ node }) => node);
+    const known = [...this.#nodes.values(), ...visitors].map((node) => ({
       ...node,
       urls: [...this.#pins].filter(([, id]) => id === node.id).map(([url]) => url),
     }));
@@ -274,7 +321,7 @@ export class Trust {
 
   /** Why this must be a copy of a known node, or an older start of it; undefined if it is not. */
   #copyOf({ node, instance }: Proven): string | undefined {
-    const known = this.#nodes.get(node.id);
+    const known = this.node(node.id);
     if (known === undefined || node.epoch > known.epoch) return undefined;
     if (node.epoch === known.epoch && instance === known.instance) return undefined;
     const which = node.epoch < known.epoch ? `start ${known.epoch} was seen` : 'another instance of the same start was seen';
@@ -300,15 +347,28 @@ export class Trust {
     }
   }
 
-  #remember({ node, instance }: Proven, isApproved: boolean): void {
-    const known = this.#nodes.get(node.id);
+  /** A node that was stored before is stored again, whatever it says of itself now. */
+  #remember({ node, instance }: Proven, isVisitor: boolean): void {
+    const known = this.node(node.id);
     const since = known?.since ?? new Date(this.#parts.date()).toISOString();
     const { id, epoch } = node;
-    this.#set({
+    const remembered = {
       ...{ id, nick: nickOf(node), epoch, instance, since },
       pub: node.pub.toString('base64'),
-      isApproved: known?.isApproved ?? isApproved,
-    });
+      isApproved: known?.isApproved ?? false,
+    };
+    if (isVisitor && !this.#nodes.has(id)) this.#welcome(remembered);
+    else {
+      this.#visitors.delete(id);
+      this.#set(remembered);
+    }
+  }
+
+  #welcome(node: KnownNode): void {
+    const visitor = this.#visitors.get(node.id);
+    this.#visitors.delete(node.id);
+    this.#visitors.set(node.id, { node, idleSince: visitor ? visitor.idleSince : this.#parts.date() });
+    this.#dropVisitors();
   }
 
   #set(node: KnownNode): void {
@@ -331,6 +391,10 @@ export class Trust {
     }
     throw new RelayError('LIMIT', `${MAX_NODES} nodes are known already; remove some with co2 peers forget`);
   }
+}
+
+function isEphemeral({ flags }: Descriptor): boolean {
+  return flags.includes(EPHEMERAL_FLAG);
 }
 
 /** What a node calls itself, for terminals and pages: strangers choose it. */

@@ -80,7 +80,7 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, isEphe
   const { options, logs, events, clock, random } = parts;
   checkTrust(options);
   const log = logs('mesh');
-  const node = new OwnNode({ seed: state.nodeSeed, options });
+  const node = new OwnNode({ seed: state.nodeSeed, options, isEphemeral });
   const file = isReal ? new StateFile(join(state.path, 'trust.json'), MAX_TRUST_BYTES) : undefined;
   const trust = new Trust({ mode: options.trust, self: node.id, file, date });
   const peering = new Peering({
@@ -99,7 +99,7 @@ export function makeMesh({ state, store, date, byHttp, otherwise, isReal, isEphe
   const host = isReal
     ? new MeshHost({
         isEphemeral,
-        ...{ id: node.id, signer, store, clock, date, random, events, log },
+        ...{ id: node.id, onLink: trust.visitorLinked, signer, store, clock, date, random, events, log },
         whenSent: (id) => mesh.whenSent(id),
       })
     : undefined;

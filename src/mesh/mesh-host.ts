@@ -42,6 +42,8 @@ export interface MeshHostParts extends NodeStoreParts {
    * rejects.
    */
   readonly whenSent: (node: string) => Promise<void>;
+  /** Called when a link to a neighbour is up, is lost, or is closed since the neighbour leaves the mesh. Default: nobody is told. */
+  readonly onLink?: ((node: string, change: 'up' | 'lost' | 'left') => void) | undefined;
   /** True if this node leaves nothing behind, so that nothing waits for it while it is away. Default false. */
   readonly isEphemeral?: boolean | undefined;
 }
@@ -411,6 +413,7 @@ export class MeshHost implements MeshPort {
         return;
       case 'link':
         if (effect.state === 'up') void this.#release(effect.peer);
+        this.#parts.onLink?.(effect.peer, effect.state === 'up' ? 'up' : this.#hasLeft(effect.peer) ? 'left' : 'lost');
         events.emit({ type: 'mesh.link', node: effect.peer, state: effect.state, reason: clean(effect.reason, 300) });
         return;
       case 'node':
@@ -419,6 +422,10 @@ export class MeshHost implements MeshPort {
       case 'alarm':
         events.emit({ type: 'mesh.alarm', reason: clean(effect.text, 500) });
     }
+  }
+
+  #hasLeft(node: string): boolean {
+    return this.nodes().some(({ id, isLeaving }) => id === node && isLeaving);
   }
 
   #changed(change: NodeChange): void {

@@ -336,6 +336,7 @@ test('an ephemeral relay joins the mesh, submits and commands, and leaves no tra
   await relay.stop();
   t.false(existsSync(join(tmpdir(), directory)), 'its directory is gone');
   await b.seen.event('mesh.link', { node: node as string, state: 'down' });
+  t.false(JSON.stringify(await b.callDirectly('relay.get_trust')).includes(node as string), 'its key is forgotten');
   await b.callDirectly('notify', { data: 'hello' });
   const waiting = (await b.callDirectly('outbox.list', {})) as Dict;
   t.false(JSON.stringify(waiting).includes(node as string), 'nothing waits for it');
