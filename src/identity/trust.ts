@@ -251,7 +251,8 @@ export class Trust {
     const since = known?.since ?? new Date(this.#parts.date()).toISOString();
     const { nick, pub, epoch, instance } = pending ?? known ?? never();
     const node = { id, nick, pub, epoch, instance, isApproved: true, since };
-    if (pending?.isEphemeral === true || this.#visitors.has(id)) {
+    // One that is stored is approved for good, whatever it says of itself now.
+    if (!this.#nodes.has(id) && (pending?.isEphemeral === true || this.#visitors.has(id))) {
       this.#welcome(node);
       return { ...node, addrs: [] };
     }

@@ -31,8 +31,8 @@ import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 const NONE = Buffer.alloc(0);
 const HOST_ID = '0123456789abcdef@192.0.2.1:2004';
 
-function nodeOf(nick: string, options: Partial<IdentityOptions> = {}): OwnNode {
-  const node = new OwnNode({ seed: randomBytes(32).toString('base64url'), options: { trust: 'pin', nick, ...options } });
+function nodeOf(nick: string, options: Partial<IdentityOptions> = {}, seed = randomBytes(32).toString('base64url')): OwnNode {
+  const node = new OwnNode({ seed, options: { trust: 'pin', nick, ...options } });
   node.describe({ addrs: ['http://192.0.2.1:2004'], hostIds: [HOST_ID] });
   return node;
 }
@@ -205,8 +205,15 @@ function provenOf(node: OwnNode, more: Partial<Proven> = {}): Proven {
   return { node: node.self.descriptor, instance: node.instance, knowsSecret: false, certified: [], ...more };
 }
 
-function trustOf(mode: TrustMode, file?: StateFile): Trust {
-  return new Trust({ mode, self: nodeOf('self').id, file, date: () => 0 });
+function trustOf(mode: TrustMode, file?: StateFile, date = (): number => 0): Trust {
+  return new Trust({ mode, self: nodeOf('self').id, file, date });
+}
+
+/** A relay whose key ends with its process, or one that says so. */
+function ephemeralNode(nick: string, seed = randomBytes(32).toString('base64url')): OwnNode {
+  const node = new OwnNode({ seed, options: { trust: 'pin', nick }, isEphemeral: true });
+  node.describe({ addrs: ['http://192.0.2.1:2004'], hostIds: [HOST_ID] });
+  return node;
 }
 
 const URL_ONE = 'http://192.0.2.1:2004';
@@ -390,4 +397,79 @@ test('nodes that come once, with a credential, do not use up the store of truste
   t.is(known.length, 4096);
   t.true(known.some(({ id }) => id === pinned.id));
   t.is(known.at(-1)?.id, 'node4999');
+});
+
+test('the key of an ephemeral node is never stored, and forgotten when it leaves or five minutes after it was lost', async (t) => {
+  const path = join(temporaryDir(t), 'trust.json');
+  let now = 0;
+  const trust = trustOf('clusterSecret', new StateFile(path, MAX_TRUST_BYTES), () => now);
+  const [stays, lost, left] = [nodeOf('stays'), ephemeralNode('lost'), ephemeralNode('left')];
+  const isKnown = ({ id }: OwnNode): boolean => trust.list().known.some((node) => node.id === id);
+  for (const node of [stays, lost, left]) {
+    t.like(trust.meet(provenOf(node, { knowsSecret: true }), '192.0.2.1'), { kind: 'trusted' });
+    trust.visitorLinked(node.id, 'up');
+  }
+  now += 3_600_000;
+  t.deepEqual([stays, lost, left].map(isKnown), [true, true, true], 'while its link is up');
+  await trust.save();
+  const stored = readFileSync(path, 'utf8');
+  t.deepEqual(
+    [stays, lost, left].map(({ id }) => stored.includes(id)),
+    [true, false, false],
+  );
+  trust.visitorLinked(left.id, 'left');
+  trust.visitorLinked(stays.id, 'left');
+  trust.visitorLinked(lost.id, 'lost');
+  now += 299_999;
+  t.deepEqual([stays, lost, left].map(isKnown), [true, true, false]);
+  trust.meet(provenOf(lost, { knowsSecret: true }), '192.0.2.1');
+  trust.visitorLinked(lost.id, 'up');
+  now += 300_000;
+  t.true(isKnown(lost), 'it came back');
+  trust.visitorLinked(lost.id, 'lost');
+  now += 300_000;
+  t.deepEqual([stays, lost, left].map(isKnown), [true, false, false]);
+});
+
+test('an ephemeral node is approved until it leaves, and one that is stored cannot call itself ephemeral', async (t) => {
+  const path = join(temporaryDir(t), 'trust.json');
+  const trust = trustOf('pair', new StateFile(path, MAX_TRUST_BYTES));
+  const visitor = ephemeralNode('visitor');
+  t.like(trust.meet(provenOf(visitor), '192.0.2.1'), { kind: 'pending' });
+  t.deepEqual(trust.approve(visitor.id).addrs, [], 'it is not called');
+  t.like(trust.meet(provenOf(visitor), '192.0.2.1'), { kind: 'trusted', how: 'approved' });
+  t.like(trust.meet(provenOf(visitor, { instance: '0'.repeat(16) }), '192.0.2.1'), { kind: 'refused', copy: true });
+  trust.visitorLinked(visitor.id, 'left');
+  t.like(trust.meet(provenOf(visitor), '192.0.2.1'), { kind: 'pending' }, 'it has to be approved again');
+
+  const seed = randomBytes(32).toString('base64url');
+  const stored = nodeOf('stored', {}, seed);
+  trust.meet(provenOf(stored), '192.0.2.1');
+  trust.approve(stored.id);
+  const again = ephemeralNode('stored', seed);
+  again.begin(2);
+  again.describe({ addrs: [], hostIds: [] });
+  t.is(again.id, stored.id);
+  t.like(trust.meet(provenOf(again), '192.0.2.1'), { kind: 'trusted', how: 'approved' });
+  trust.approve(again.id);
+  trust.visitorLinked(again.id, 'left');
+  t.like(trust.meet(provenOf(again), '192.0.2.1'), { kind: 'trusted', how: 'approved' });
+  await trust.save();
+  t.deepEqual(
+    [visitor, stored].map(({ id }) => readFileSync(path, 'utf8').includes(id)),
+    [false, true],
+  );
+});
+
+test('of ephemeral nodes that come once, those without a link for the longest time give way', (t) => {
+  const trust = trustOf('clusterSecret');
+  const template = provenOf(ephemeralNode('many'), { knowsSecret: true });
+  const numbered = (number: number): Proven => ({ ...template, node: { ...template.node, id: `node${number}` } });
+  trust.meet(numbered(0), '192.0.2.1');
+  trust.visitorLinked('node0', 'up');
+  for (let number = 1; number <= 3000; number++) trust.meet(numbered(number), '192.0.2.1');
+  const { known } = trust.list();
+  t.is(known.length, 1024);
+  t.true(known.some(({ id }) => id === 'node0'));
+  t.is(known.at(-1)?.id, 'node3000');
 });

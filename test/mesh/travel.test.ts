@@ -325,6 +325,8 @@ test('an ephemeral relay joins the mesh, submits and commands, and leaves no tra
   await visitor.seen.event('mesh.link', { state: 'up' });
   const [directory = ''] = readdirSync(tmpdir()).filter((name) => name.startsWith('co2-ephemeral-') && !before.has(name));
   t.true(existsSync(join(tmpdir(), directory, 'state/node.key')));
+  const { node } = (await relay.call('relay.get_trust')) as Dict;
+  t.true(JSON.stringify(await b.callDirectly('relay.get_trust')).includes(node as string), 'its neighbour knows its key');
   t.like(await relay.call('work.submit', [{ type: 'shell.sort', id: 'u1', node: 'b', payload: 'b\na\n' }]), { unit: 'u1' });
   t.like(await relay.call('work.status', [{ unit: 'u1', waitMs: 60_000 }]), { state: 'succeeded' });
   const page = (await relay.call('work.results', [{ unit: 'u1', waitMs: 20_000 }])) as { items: Buffer[] };
@@ -332,7 +334,6 @@ test('an ephemeral relay joins the mesh, submits and commands, and leaves no tra
   const answer = (await relay.call('recording.command', ['lab.lab', { type: 'text/plain', payload: 'one' }, { node: 'b' }])) as Dict;
   t.is((answer.frames as readonly Dict[]).length, 1);
   t.true(await relay.call('work.release', ['u1']));
-  const { node } = (await relay.call('relay.get_trust')) as Dict;
   await relay.stop();
   t.false(existsSync(join(tmpdir(), directory)), 'its directory is gone');
   await b.seen.event('mesh.link', { node: node as string, state: 'down' });
