@@ -214,6 +214,23 @@ for (const [from, caller] of [
   });
 }
 
+test('a dict of a node that could not be reached a moment ago is not signed by another one', async (t) => {
+  const [, , b, c] = joined(3);
+  const { nodes } = c!.port;
+  const say = (data: number) =>
+    c!.call('notify', [received({ data, host_id: hostIdOf(0), co2: { id: `first.${data}` } })], callerOf('local', '192.0.2.1'));
+  c!.port.nodes = () => [];
+  await say(1);
+  t.is(c!.port.submitted.length, 1);
+  c!.port.nodes = nodes;
+  c!.port.nodesChanged();
+  await say(2);
+  await settled();
+  t.is(c!.port.submitted.length, 1, 'its own node brings it');
+  t.deepEqual(dataOf(c!), [1, 2]);
+  t.like(b!.status(), { originRefused: 1 });
+});
+
 test('a dict of a classic peer goes on over the mesh, with the relays that it crossed', async (t) => {
   const [, a, b] = joined(2);
   const co2 = { id: 'far.1', hops: 14, age: 30, by: 'p@192.0.2.9:2004', via: ['o@198.51.100.1:2004', 'not a host_id'] };

@@ -31,6 +31,7 @@ export class FakePort implements MeshPort {
   between: readonly FakePort[] = [];
   readonly #receivers = new Map<string, MeshReceiver>();
   readonly #listeners: ((outcome: MeshOutcome) => void)[] = [];
+  readonly #nodeListeners: (() => void)[] = [];
   #number = 0;
 
   constructor(
@@ -83,8 +84,14 @@ export class FakePort implements MeshPort {
     return Promise.resolve(false);
   }
 
-  onNodes(): () => void {
+  onNodes(listener: () => void): () => void {
+    this.#nodeListeners.push(listener);
     return () => undefined;
+  }
+
+  /** Reports that a node can be reached from now on, or not any more. */
+  nodesChanged(): void {
+    for (const listener of this.#nodeListeners) listener();
   }
 
   receive(contentType: string, receiver: MeshReceiver): void {
