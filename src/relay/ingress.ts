@@ -145,7 +145,7 @@ export type ReadArrival =
   | { readonly copyOf?: undefined; readonly message: Message; readonly dict: Dict }
   | { readonly copyOf: string; readonly message?: undefined };
 
-/** Reads a dict that arrived over the mesh, signed by the node that sent it. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
+/** Reads a dict that arrived over the mesh, signed by its origin. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
 export function messageFromNode({ arrival, self, identity, index, mint, maxDictBytes, knows }: FromNode): ReadArrival {
   const { head, via: nodes, isRedelivered } = arrival;
   const { id, hopsLeft, ageMs, via, attestation, claim, source } = decodeDict(arrival.payload);

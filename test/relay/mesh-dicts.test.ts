@@ -215,15 +215,14 @@ for (const [from, caller] of [
 }
 
 test('a dict of a node that could not be reached a moment ago is not signed by another one', async (t) => {
-  const [, , b, c] = joined(3);
-  const { nodes } = c!.port;
+  const [, a, b, c] = joined(3);
   const say = (data: number) =>
     c!.call('notify', [received({ data, host_id: hostIdOf(0), co2: { id: `first.${data}` } })], callerOf('local', '192.0.2.1'));
   c!.port.nodes = () => [];
   await say(1);
   t.is(c!.port.submitted.length, 1);
-  c!.port.nodes = nodes;
-  c!.port.nodesChanged();
+  c!.port.nodes = () => b!.port.nodes();
+  c!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'up' });
   await say(2);
   await settled();
   t.is(c!.port.submitted.length, 1, 'its own node brings it');
