@@ -76,6 +76,7 @@ export interface LinkStatus {
   readonly refused: number;
   /** Lost to the limits of the outbox, or when the link ended. */
   readonly dropped: number;
+  /** Why it fails, or why the last dict was refused; undefined if neither is so. */
   readonly lastError: string | undefined;
 }
 
@@ -112,7 +113,8 @@ export class Link {
   // Connections that ended at the first dict in flight.
   #breaks = 0;
   readonly #whenSent: (() => void)[] = [];
-  #lastError: string | undefined;
+  // Why the last request failed; undefined after one that did not.
+  #failure: string | undefined;
   // Reason of the previous rejection; undefined after a dict was accepted.
   #lastRefusal: string | undefined;
   #whenStopped = 'when the relay stopped';
@@ -176,7 +178,13 @@ export class Link {
     const { source, clock } = this.#parts;
     return {
       ...{ state: this.#connection.type, isSending: this.#state.kind === 'sending' },
-      ...{ waiting: source.size(), ...source.backlog(clock.now()), ...this.#count, dropped: source.dropped, lastError: this.#lastError },
+      ...{
+        waiting: source.size(),
+        ...source.backlog(clock.now()),
+        ...this.#count,
+        dropped: source.dropped,
+        lastError: this.#failure ?? this.#lastRefusal,
+      },
       downMs: this.#failingSince === undefined ? 0 : Math.max(1, Math.round(clock.now() - this.#failingSince)),
     };
   }
@@ -256,7 +264,7 @@ export class Link {
 
   #backOff(attempt: number, delayMs: number): void {
     const { role, name, source, events } = this.#parts;
-    const failure = { attempt, reason: this.#lastError ?? '', delayMs };
+    const failure = { attempt, reason: this.#failure ?? '', delayMs };
     const before = this.#connection;
     if (attempt > 0 && !(isFailure(before) && before.reason === failure.reason))
       this.#setConnection({ ...failure, type: this.#hasAnswered ? 'down' : 'never reached' });
@@ -424,6 +432,7 @@ export class Link {
 
   /** The request is finished; the next one may be sent. */
   #answered(): void {
+    this.#failure = undefined;
     if (this.#connection.type === 'connecting') this.#setConnection({ type: 'up', attempts: 0 });
     const left = this.#parts.source.size();
     if (left === 0) this.#noteSent();
@@ -445,7 +454,6 @@ export class Link {
   #countRefused({ id }: Outgoing, reason: string): void {
     const { role, name, events } = this.#parts;
     this.#count.refused++;
-    this.#lastError = reason;
     const isRepeated = reason === this.#lastRefusal;
     this.#lastRefusal = reason;
     if (events.isWatched('link.refused')) events.emit({ type: 'link.refused', role, name, id, reason, isRepeated });
@@ -458,7 +466,7 @@ export class Link {
   }
 
   async #fail(batch: readonly Outgoing[], { reason, whyFinal, atLeastMs, progressed, keepsConnection }: Failure): Promise<void> {
-    this.#lastError = reason;
+    this.#failure = reason;
     if (keepsConnection !== true) {
       this.#batches.failed(batch.length);
       await this.#parts.transport.reset().catch((error: unknown) => {

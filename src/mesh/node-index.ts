@@ -51,15 +51,19 @@ function notFound(text: string): RelayError {
 
 /** See the head of this file. */
 export class NodeIndex {
-  readonly #port: Pick<MeshPort, 'nodes'>;
+  readonly #port: Pick<MeshPort, 'nodes' | 'onNodes'>;
   readonly #clock: Pick<Clock, 'now'>;
   #madeAt = -Infinity;
   #owners = new Map<string, string>();
   #hostIds = new Map<string, string>();
 
-  constructor(port: Pick<MeshPort, 'nodes'>, clock: Pick<Clock, 'now'>) {
+  constructor(port: Pick<MeshPort, 'nodes' | 'onNodes'>, clock: Pick<Clock, 'now'>) {
     this.#port = port;
     this.#clock = clock;
+    // A node may send as soon as it can be reached.
+    port.onNodes(() => {
+      this.#madeAt = -Infinity;
+    });
   }
 
   /** The id of the node with this host_id; undefined if no known node has it. Of several that claim it, the one that was known first. */

@@ -136,19 +136,24 @@ export interface FromNode {
   readonly index: Pick<NodeIndex, 'ownerOf' | 'hostIdOf'>;
   readonly mint: Minter;
   readonly maxDictBytes: number;
+  /** True if this relay has had the message of this host_id with this id. */
+  readonly knows: (hostId: string, id: string | undefined) => boolean;
 }
 
-/**
- * The message of a dict that arrived over the mesh, whose origin has signed it. Throws RelayErrors INVALID_PARAMS, LIMIT and
- * ORIGIN_REFUSED.
- */
-export function messageFromNode({ arrival, self, identity, index, mint, maxDictBytes }: FromNode): {
-  readonly message: Message;
-  readonly dict: Dict;
-} {
+/** What arrived over the mesh: a message, or the id of one that this relay has had. */
+export type ReadArrival =
+  | { readonly copyOf?: undefined; readonly message: Message; readonly dict: Dict }
+  | { readonly copyOf: string; readonly message?: undefined };
+
+/** Reads a dict that arrived over the mesh, signed by its origin. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
+export function messageFromNode({ arrival, self, identity, index, mint, maxDictBytes, knows }: FromNode): ReadArrival {
   const { head, via: nodes, isRedelivered } = arrival;
   const { id, hopsLeft, ageMs, via, attestation, claim, source } = decodeDict(arrival.payload);
   const by = via.at(-1) ?? '';
+  const isOwn = head.origin === self;
+  // A relay that got a dict over a classic link, and did not know its sender as a node yet, signs it in good faith: this is no forgery. A
+  // copy is delivered to nobody, so whose it is need not be proven.
+  if (!isOwn && (knows(head.hostId, id) || knows(head.hostId, claim))) return { copyOf: id };
   const origin = checkSigned({ node: head.origin, hostId: head.hostId, by, attestation }, index, identity.address);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   if (source.length > maxDictBytes)
@@ -157,7 +162,6 @@ export function messageFromNode({ arrival, self, identity, index, mint, maxDictB
   requireData(Object.hasOwn(dict, 'data'));
   const crossed = nodes.length > 1 ? [...via, ...nodes.slice(1).flatMap((node) => index.hostIdOf(node) ?? [])] : via;
   const last = parseHostId(crossed.at(-1) ?? by);
-  const isOwn = head.origin === self;
   const clientAddress = [last?.address ?? '', last?.port ?? 0] as const;
   const message: Message = {
     id,

@@ -7,11 +7,10 @@ import type { MeshArrival, MeshMessage, MeshOutcome, MeshPort } from '../mesh/me
 import { MAX_PAYLOAD_BYTES } from '../mesh-core/mesh-core.ts';
 import type { Target } from '../mesh-core/mesh-core.ts';
 import type { Identity, Message } from '../message/message.ts';
-import type { Dict } from '../values/values.ts';
 import type { Names, Sending } from './addressing.ts';
 import { DICT, encodeDict } from './dict-payload.ts';
 import { describeMessage, messageFromNode } from './ingress.ts';
-import type { Minter } from './ingress.ts';
+import type { FromNode, Minter, ReadArrival } from './ingress.ts';
 
 /** What became of a dict that a satellite of this relay sent. */
 export interface DictOutcome {
@@ -142,10 +141,10 @@ export class MeshDicts implements Names {
     if (target && log.isDebugEnabled()) log.debug(`submitted ${describeMessage(message)} to ${describeTarget(target)}`);
   }
 
-  /** The message of an arrival. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
-  messageOf(arrival: MeshArrival): { readonly message: Message; readonly dict: Dict } {
+  /** Reads an arrival. Throws RelayErrors INVALID_PARAMS, LIMIT and ORIGIN_REFUSED. */
+  read(arrival: MeshArrival, knows: FromNode['knows']): ReadArrival {
     const { port, self, mint, maxDictBytes } = this.#parts;
-    return messageFromNode({ arrival, self: port.id, identity: self(), index: this.#index, mint, maxDictBytes });
+    return messageFromNode({ arrival, self: port.id, identity: self(), index: this.#index, mint, maxDictBytes, knows });
   }
 
   #reported({ id: meshId, status, reason, node, ref }: MeshOutcome): void {

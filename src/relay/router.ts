@@ -2,7 +2,7 @@
  * Routes every dict: `accept` takes those of callers, `send` those of local satellites, `#arrived` those of other nodes of the mesh, and
  * all of them end in `#deliver`.
  */
-import { Accepted, Fault, RelayError, andThen, isPromise, resultOf } from '../core/core.ts';
+import { Accepted, Fault, RelayError, andThen, clean, isPromise, resultOf } from '../core/core.ts';
 import type { Clock, ErrorCode, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Mesh, MeshArrival, MeshPort } from '../mesh/mesh.ts';
@@ -31,7 +31,7 @@ import {
   sourceOf,
   writtenHere,
 } from './ingress.ts';
-import type { Minter, Written } from './ingress.ts';
+import type { Minter, ReadArrival, Written } from './ingress.ts';
 import { MeshDicts, describeTarget } from './mesh-dicts.ts';
 import type { MessageEvent } from './message-events.ts';
 import { checkOrigin } from './origin-check.ts';
@@ -229,22 +229,24 @@ export class Router {
     const { rejections } = this.#dependencies;
     const { head } = arrival;
     if (!this.#meshDicts) return REJECTED;
-    let read: ReturnType<MeshDicts['messageOf']>;
+    let read: ReadArrival;
     try {
-      read = this.#meshDicts.messageOf(arrival);
+      read = this.#meshDicts.read(arrival, (hostId, id) => this.#duplicates.knows(hostId, id));
     } catch (error) {
       return refusalOf(error, (refusal) => {
         rejections.ofNode(head.origin, refusal);
       });
     }
-    const { message, dict } = read;
+    const { copyOf, message } = read;
+    const copied = (id: string, description: string): MaybePromise<ProcessingOutcome> =>
+      andThen(resultOf(this.#duplicate(id, description)), () => DONE);
+    if (copyOf !== undefined) return copied(copyOf, `${clean(copyOf, 130)} of ${head.hostId} from node ${head.origin}`);
     // The mesh brings each dict once; one of this node's own is known since it was sent.
     const isOwn = head.origin === this.#meshDicts.self;
     // One that another node took from a classic peer or a program may have passed this relay before.
-    const isKnown = message.via.includes(this.#dependencies.self().hostId) || this.#duplicates.knows(message.hostId, message.claim);
-    const isEcho = !isOwn && isKnown;
-    const entry = isOwn ? this.#duplicates.noteSent(message) : isEcho ? undefined : this.#duplicates.note(message, dict);
-    if (!entry) return andThen(resultOf(this.#duplicate(message.id, describeMessage(message))), () => DONE);
+    const isEcho = !isOwn && message.via.includes(this.#dependencies.self().hostId);
+    const entry = isOwn ? this.#duplicates.noteSent(message) : isEcho ? undefined : this.#duplicates.note(message, read.dict);
+    if (!entry) return copied(message.id, describeMessage(message));
     const sending: Sending = { destination: message.destination, targets: [], isDurable: head.isDurable };
     const from = { kind: 'peer', name: message.via.at(-1) ?? message.hostId } as const;
     try {

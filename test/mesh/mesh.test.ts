@@ -308,7 +308,7 @@ test('a peer that does not answer its ping is never reached or down, and a dict 
   const [first] = await sent.first(1);
   t.is(first?.dict.data, 'x');
   await nextTurn();
-  t.like(mesh.status().peers[0], { state: 'up', downMs: 0 });
+  t.like(mesh.status().peers[0], { state: 'up', downMs: 0, lastError: undefined });
   isReachable = false;
   clock.advance(130_000);
   await failures.first(2);

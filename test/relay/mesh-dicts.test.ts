@@ -185,6 +185,51 @@ test('a copy that a program sends to another node is delivered once, though that
   t.like(b!.status(), { accepted: 1, duplicates: 1 });
 });
 
+for (const [from, caller] of [
+  ['a client', callerOf('local', '192.0.2.1')],
+  ['a peer, so that it keeps its id', { ...callerOf('peer', '192.0.2.1'), isPeer: true }],
+] as const) {
+  test(`a node signs a dict that it got from ${from}, which it does not know as a node yet: that is a copy, not a forgery`, async (t) => {
+    const [, a, b, c] = joined(3);
+    c!.port.isDown = true;
+    await a!.router.send('ham.spam.Spam', { data: 1 });
+    await settled();
+    const { id, hostId } = a!.delivered[0]!.message;
+    const co2 = { id, hops: 15, age: 1, by: hostId, via: [] };
+    // `attic` also sends over a classic link, and the news that it is a node comes later.
+    c!.port.nodes = () => [];
+    await c!.call('notify', [received({ data: 1, host_id: hostId, co2 })], caller);
+    await settled();
+    t.is(c!.port.submitted.length, 1);
+    t.deepEqual(
+      [a, b, c].map((node) => dataOf(node!)),
+      [[1], [1], [1]],
+    );
+    for (const node of [a, b]) t.like(node!.status(), { originRefused: 0, duplicates: 1 });
+    // An id that nobody has had excuses nothing.
+    await c!.call('notify', [received({ data: 2, host_id: hostId, co2: { ...co2, id: `${id}0` } })], caller);
+    await settled();
+    for (const node of [a, b]) t.like(node!.status(), { originRefused: 1, duplicates: 1 });
+    t.deepEqual(dataOf(b!), [1]);
+  });
+}
+
+test('a dict of a node that could not be reached a moment ago is not signed by another one', async (t) => {
+  const [, a, b, c] = joined(3);
+  const say = (data: number) =>
+    c!.call('notify', [received({ data, host_id: hostIdOf(0), co2: { id: `first.${data}` } })], callerOf('local', '192.0.2.1'));
+  c!.port.nodes = () => [];
+  await say(1);
+  t.is(c!.port.submitted.length, 1);
+  c!.port.nodes = () => b!.port.nodes();
+  c!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'up' });
+  await say(2);
+  await settled();
+  t.is(c!.port.submitted.length, 1, 'its own node brings it');
+  t.deepEqual(dataOf(c!), [1, 2]);
+  t.like(b!.status(), { originRefused: 1 });
+});
+
 test('a dict of a classic peer goes on over the mesh, with the relays that it crossed', async (t) => {
   const [, a, b] = joined(2);
   const co2 = { id: 'far.1', hops: 14, age: 30, by: 'p@192.0.2.9:2004', via: ['o@198.51.100.1:2004', 'not a host_id'] };

@@ -1,6 +1,6 @@
 /** A mesh in memory for tests of what uses one: every node reaches every other at once, unless it is down. */
 import { RelayError } from '../../src/core/core.ts';
-import type { Head, LinkState } from '../../src/mesh-core/mesh-core.ts';
+import type { Head, LinkState, NodeChange } from '../../src/mesh-core/mesh-core.ts';
 import type { MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from '../../src/mesh/mesh.ts';
 
 /** What a test may change of a message on its way. */
@@ -31,6 +31,7 @@ export class FakePort implements MeshPort {
   between: readonly FakePort[] = [];
   readonly #receivers = new Map<string, MeshReceiver>();
   readonly #listeners: ((outcome: MeshOutcome) => void)[] = [];
+  readonly #nodeListeners: ((change: NodeChange) => void)[] = [];
   #number = 0;
 
   constructor(
@@ -83,8 +84,14 @@ export class FakePort implements MeshPort {
     return Promise.resolve(false);
   }
 
-  onNodes(): () => void {
+  onNodes(listener: (change: NodeChange) => void): () => void {
+    this.#nodeListeners.push(listener);
     return () => undefined;
+  }
+
+  /** Reports that a node can be reached from now on, or not any more. */
+  nodeChanged(change: NodeChange): void {
+    for (const listener of this.#nodeListeners) listener(change);
   }
 
   receive(contentType: string, receiver: MeshReceiver): void {

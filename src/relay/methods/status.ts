@@ -36,7 +36,7 @@ export function addStatus(
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
-    help: 'Lists the peer relays: peer (URL), state (connecting, up, down, never reached, one-way: it sends to us but has never answered, unused: nothing was sent to it yet, not even a ping), down_ms (how long it has not answered), node, nick, session (proven, classic: it cannot prove who it is, none), trust (key, address, none: why it may act as a peer here), trusts_us and the reason if it does not, numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error.',
+    help: 'Lists the peer relays: peer (URL), state (connecting, up, down, never reached, one-way: it sends to us but has never answered, unused: nothing was sent to it yet, not even a ping), down_ms (how long it has not answered), node, nick, session (proven, classic: it cannot prove who it is, none), trust (key, address, none: why it may act as a peer here), trusts_us and the reason if it does not, numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error (why it does not answer, or refused the last dict; empty if neither is so).',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => peers(mesh()),
   });
