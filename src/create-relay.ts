@@ -25,8 +25,9 @@ export interface EmbeddedConfig extends Config {
   /**
    * True for a relay that joins a mesh for a while, to call, command and submit, and leaves nothing behind: it has a new key, keeps what it
    * stores in memory and small files in a temporary directory that is deleted with it, listens on a free port of 127.0.0.1 and loads no
-   * `pluginsDir` unless the options say otherwise, and the other nodes let nothing wait for it and do not store its key. They have to trust a key that they do not know: `trust: 'clusterSecret'` or `'ca'` on both sides, or `'pair'` there. `dataDir`
-   * cannot be given. Default false.
+   * `pluginsDir` unless the options say otherwise, and the other nodes let nothing wait for it and do not store its key. They have to trust
+   * a key that they do not know: `trust: 'clusterSecret'` or `'ca'` on both sides, or `'pair'` there. `dataDir` cannot be given. Default
+   * false.
    */
   readonly ephemeral?: boolean | undefined;
 }
