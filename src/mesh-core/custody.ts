@@ -195,7 +195,7 @@ export class Custody {
     if (this.#held.isDone(held)) this.#held.finish(held);
     else this.#queue(held, canBeSent && isYoung(held) ? 'fresh' : 'backlog');
     this.#limitQueues(held);
-    if (!head.isDurable && this.#now >= this.#crowdedUntil) this.#limitMemory();
+    if (!head.isDurable && this.#now >= this.#crowdedUntil && this.#held.isMemoryFull(false)) this.#limitMemory();
     this.#held.limitCache(held, canBeSent);
   }
 

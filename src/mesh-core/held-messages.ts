@@ -170,7 +170,6 @@ export class HeldMessages {
    * would keep out what others are waiting for.
    */
   *crowding(isStranded: (held: Held) => boolean): Iterable<Held> {
-    if (!this.isMemoryFull(false)) return;
     for (const held of this.#volatile.values()) {
       if (this.#volatileBytes <= ROOM_SHARE * this.#parts.limits.cacheBytes) return;
       if (isStranded(held)) yield held;

@@ -63,19 +63,21 @@ export class Outbound {
 
   /** Counts a message in the quotas of those that it waits for. */
   count(held: Held): void {
-    for (const queue of this.#queuesOf(held)) add(queue, 1, held.bytes);
+    this.#add(held, 1, held.bytes);
   }
 
   /** A message no longer waits for anybody, or, if `peer` is given, for this neighbour. */
   uncount(held: Held, peer?: string): void {
-    const queues = peer === undefined ? this.#queuesOf(held) : [this.queue('peer', peer)];
-    for (const queue of queues) add(queue, -1, -held.bytes);
+    if (peer === undefined) this.#add(held, -1, -held.bytes);
+    else add(this.queue('peer', peer), -1, -held.bytes);
   }
 
   /** Queues a message for all neighbours or for the node that it waits for. */
   enqueue(held: Held, part: Part): void {
     this.isDirty = true;
-    for (const queue of this.#queuesOf(held)) queue.push(held, part);
+    const { target } = held.stream;
+    if (target !== undefined) this.queue('node', target).push(held, part);
+    else for (const peer of held.waitingFor) this.queue('peer', peer).push(held, part);
   }
 
   /** Queues a broadcast again for one neighbour. */
@@ -158,9 +160,9 @@ export class Outbound {
     this.#budgets.delete(id);
   }
 
-  *#queuesOf({ stream: { target }, waitingFor }: Held): Iterable<SendQueue> {
-    if (target !== undefined) yield this.queue('node', target);
-    else for (const peer of waitingFor) yield this.queue('peer', peer);
+  #add({ stream: { target }, waitingFor }: Held, messages: number, bytes: number): void {
+    if (target !== undefined) add(this.queue('node', target), messages, bytes);
+    else for (const peer of waitingFor) add(this.queue('peer', peer), messages, bytes);
   }
 
   /** The queues from which a link takes messages, each with what counts in it. */

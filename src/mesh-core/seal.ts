@@ -129,8 +129,7 @@ export class Verifier {
       const signature = reader.raw(SIGNATURE_BYTES);
       const depth = reader.varint(MAX_DEPTH);
       const sides = reader.varint(2 ** depth - 1);
-      const path: Buffer[] = [];
-      while (path.length < depth) path.push(reader.raw(HASH_BYTES));
+      const path = reader.raw(depth * HASH_BYTES);
       reader.end();
       const key = seal.toString('latin1', 0, PUBLIC_KEY_BYTES + SIGNATURE_BYTES);
       const tree = this.#trees.get(key) ?? { origin: idOfKey(crypto, publicKey), nodes: new Map<number, Buffer>() };
@@ -147,28 +146,34 @@ export class Verifier {
     }
   }
 
-  /** True if the path leads from the leaf to the root that is signed; then its nodes are known from now on. */
-  #isIn({ nodes }: Tree, leaf: Buffer, path: readonly Buffer[], sides: number, isSigned: (root: Buffer) => boolean): boolean {
+  /**
+   * True if the path, from the sibling of the leaf upwards, leads to the root that is signed; then its nodes are known from now on. `sides`
+   * has a bit for each level: 1 where the sibling is on the left.
+   */
+  #isIn({ nodes }: Tree, leaf: Buffer, path: Buffer, sides: number, isSigned: (root: Buffer) => boolean): boolean {
+    const depth = path.length / HASH_BYTES;
     let number = 1;
-    for (let at = path.length - 1; at >= 0; at--) number = 2 * number + ((sides >> at) & 1);
+    for (let at = depth - 1; at >= 0; at--) number = 2 * number + ((sides >> at) & 1);
     let node = leaf;
     const below: Buffer[] = [];
-    for (let at = 0; at < path.length && !nodes.has(number >> at); at++) {
+    while (below.length < depth && !nodes.has(number >> below.length)) {
+      const at = below.length;
+      const sibling = path.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
       below.push(node);
-      node = (sides >> at) & 1 ? joined(this.#crypto, path[at], node) : joined(this.#crypto, node, path[at]);
+      node = (sides >> at) & 1 ? joined(this.#crypto, sibling, node) : joined(this.#crypto, node, sibling);
     }
     const met = nodes.get(number >> below.length);
     if (met ? !met.equals(node) : !isSigned(node)) return false;
     // What is above a known node is known as well, with the siblings.
-    for (let at = below.length; at < path.length; at++) {
-      const sibling = path[at];
-      if (!sibling || nodes.get((number >> at) ^ 1)?.equals(sibling) !== true) return false;
+    for (let at = below.length; at < depth; at++) {
+      const sibling = nodes.get((number >> at) ^ 1);
+      if (sibling?.compare(path, at * HASH_BYTES, (at + 1) * HASH_BYTES) !== 0) return false;
     }
     if (!met) nodes.set(1, node);
     for (const [at, one] of below.entries()) {
       nodes.set(number >> at, one);
       // A view would keep the whole message.
-      nodes.set((number >> at) ^ 1, Buffer.from(path[at] ?? []));
+      nodes.set((number >> at) ^ 1, Buffer.from(path.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)));
     }
     return true;
   }
