@@ -18,7 +18,7 @@ export const SLOW = [
   'test/plugin-host/{children,programs}/**/*.test.ts',
   'test/plugin-host/durable.test.ts',
   'test/store/damage.test.ts',
-  'test/work/kills.test.ts',
+  'test/work/{kills,line}.test.ts',
   'test/xmlrpc/hostile.test.ts',
 ];
 

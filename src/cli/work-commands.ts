@@ -47,7 +47,7 @@ Examples:
 
 const AT_NODE = 'the unit is at this node, which co2 work list --all shows as listed_by';
 
-const UNIT_COLUMNS = ['unit', 'type', 'state', 'position', 'submitted', 'submitter', 'reason'];
+const UNIT_COLUMNS = ['unit', 'type', 'state', 'position', 'node', 'submitted', 'submitter', 'reason'];
 const MESH_COLUMNS = ['unit', 'type', 'state', 'node', 'listed_by', 'submitted', 'submitter', 'reason'];
 const TYPE_COLUMNS = ['type', 'payload', 'params', 'max_concurrent', 'is_ready', 'help'];
 

@@ -66,7 +66,11 @@ export class WorkBodies {
     caller: Principal,
   ): Promise<{ readonly bytes: number; readonly hasEnded: boolean; readonly state: string }> {
     const unit = this.#find(id, caller);
-    const bytes = await this.parts.work.withOutput(unit, output, (stream) => Promise.resolve(stream.next));
+    const bytes = await this.parts.work.withOutput(unit, output, async (stream) => {
+      // The size of an output at another node is known after the first page.
+      await stream.page({ maxBytes: 1, isRaw: true });
+      return stream.next;
+    });
     const { state } = this.#find(id, caller);
     // More may have come before its end.
     if (isFinal(state) && !isFinal(unit.state)) return this.size(id, output, caller);

@@ -57,6 +57,8 @@ const RETRY_MS = 1_000;
 const GRACE_MS = 10_000;
 // The mesh reports that a message has expired soon after it did.
 const EXPIRY_GRACE_MS = 60_000;
+// Protects memory at a start: outcomes of all messages, also of dicts. A unit whose refusal is not among them expires.
+const MAX_EARLY = 10_000;
 // Errors that say nothing about the unit, but that the node could not be asked.
 const CONNECTION = ['TRANSPORT', 'TIMEOUT', 'UNAVAILABLE', 'NOT_FOUND'];
 
@@ -73,13 +75,16 @@ export class SentUnits {
   readonly #changes = new Map<string, SerialQueue>();
   /** Units that nodes have mentioned since they began to tell of all. */
   readonly #mentioned = new Map<string, Set<string>>();
+  /** What the mesh, which starts first, reported before the units were read. */
+  readonly #early: MeshOutcome[] = [];
+  #hasStarted = false;
   #isOpen = false;
 
   constructor(parts: SentUnitsParts) {
     this.#parts = parts;
     parts.network.port.onOutcome((outcome) => {
-      const unit = this.#messages.get(outcome.id);
-      if (unit !== undefined) void this.#ended(unit, outcome);
+      if (this.#hasStarted) this.#learn(outcome);
+      else if (outcome.status !== 'delivered' && this.#early.length < MAX_EARLY) this.#early.push(outcome);
     });
   }
 
@@ -96,6 +101,8 @@ export class SentUnits {
         void this.send(unit).catch((error: unknown) => this.#settle(unit.id, { type: 'failed', reason: reasonOf(error) }));
       this.#follow(unit.placement.node);
     }
+    this.#hasStarted = true;
+    for (const outcome of this.#early.splice(0)) this.#learn(outcome);
   }
 
   stop(): void {
@@ -112,13 +119,16 @@ export class SentUnits {
 
   /** Sends a new unit with all that belongs to it, and stores it once the mesh has it. */
   async submit(unit: Sent, payload: Buffer): Promise<Unit> {
-    const params = serialiseStruct(this.#parts.seal.open(unit.params), WIRE);
-    const message = await this.#post(unit, { ...this.#submission(unit), params }, payload);
-    const sent = { ...unit, placement: { ...unit.placement, message } };
-    this.#messages.set(message, unit.id);
-    await this.#parts.units.put(sent);
-    this.#follow(unit.placement.node);
-    return this.#parts.units.get(unit.id) ?? sent;
+    const { seal, units } = this.#parts;
+    const params = serialiseStruct(seal.open(unit.params), WIRE);
+    // The node may refuse it before it is stored here.
+    await this.#inTurn(unit.id, async () => {
+      const message = await this.#post(unit, { ...this.#submission(unit), params }, payload);
+      this.#messages.set(message, unit.id);
+      await units.put({ ...unit, placement: { ...unit.placement, message } });
+      this.#follow(unit.placement.node);
+    });
+    return units.get(unit.id) ?? unit;
   }
 
   /** Sends a unit that is stored with its payload, which the node fetches. Resolves once the mesh has it. */
@@ -200,20 +210,18 @@ export class SentUnits {
     await this.#retract(unit, 'release');
   }
 
-  /** Opens one of its outputs, which is read from the node page by page. */
-  async openOutput(unit: Unit, name: string | undefined): Promise<OpenOutput> {
+  /** Opens one of its outputs, which is read from the node page by page; its size is known after the first one. */
+  openOutput(unit: Unit, name: string | undefined): OpenOutput {
     let size = 0;
-    const page = async (options: PageOptions = {}): Promise<StreamPage<OutputItem>> => {
-      const read = await this.#page(unit.id, name, options);
-      ({ size } = read);
-      return read;
-    };
-    await page({ maxBytes: 1 });
     const stream = {
       get next(): number {
         return size;
       },
-      page,
+      page: async (options: PageOptions = {}): Promise<StreamPage<OutputItem>> => {
+        const read = await this.#page(unit.id, name, options);
+        ({ size } = read);
+        return read;
+      },
     };
     return { stream, close: () => Promise.resolve() };
   }
@@ -296,6 +304,11 @@ export class SentUnits {
   /** The node for people. */
   #name(node: string): string {
     return describeNode(node, this.#parts.network.port.nodes());
+  }
+
+  #learn(outcome: MeshOutcome): void {
+    const unit = this.#messages.get(outcome.id);
+    if (unit !== undefined) void this.#ended(unit, outcome);
   }
 
   /** What became of the message with a submission. Never rejects. */
@@ -435,13 +448,20 @@ export class SentUnits {
 
   /** Runs `change` with a unit, unless it was released, after all earlier changes of it. */
   async #change(id: string, change: (unit: Unit) => Promise<void>): Promise<void> {
+    await this.#inTurn(id, async () => {
+      const unit = this.#parts.units.get(id);
+      if (unit) await change(unit);
+    });
+  }
+
+  async #inTurn(id: string, work: () => Promise<void>): Promise<void> {
     const queue = this.#changes.get(id) ?? new SerialQueue();
     this.#changes.set(id, queue);
-    await queue.run(() => {
-      const unit = this.#parts.units.get(id);
-      return unit && change(unit);
-    });
-    if (queue.length === 0) this.#changes.delete(id);
+    try {
+      await queue.run(work);
+    } finally {
+      if (queue.length === 0) this.#changes.delete(id);
+    }
   }
 }
 

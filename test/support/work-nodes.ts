@@ -51,6 +51,8 @@ export class WorkMesh {
   readonly sent: Message[] = [];
   /** Called before each call to another node. */
   onCall: (node: string, method: string) => void = () => undefined;
+  /** Why every message is refused, sooner than anything is stored. Default: none is. */
+  refusesAtOnce: string | undefined;
 
   constructor(private readonly t: ExecutionContext) {}
 
@@ -96,7 +98,8 @@ export class WorkMesh {
       ...{
         origin,
         epoch: 1,
-        target: target.id,
+        // Signed by its origin, so that it stays what it was wherever the message goes.
+        target: message.target.type === 'node' ? message.target.id : '',
         number: 1,
         low: 1,
         sentAt: 0,
@@ -139,6 +142,7 @@ export class WorkNode {
   refuses: string | undefined;
   receiver: MeshReceiver | undefined;
   #listener: (outcome: MeshOutcome) => void = () => undefined;
+  #reports: MeshOutcome[] = [];
   #work: Work | undefined;
   #received: ReceivedUnits | undefined;
   #onDown = new AbortController();
@@ -162,8 +166,10 @@ export class WorkNode {
     return this.#work;
   }
 
+  /** Reports wait for a node that is down, as they would on disks. */
   tell(outcome: MeshOutcome): void {
     if (this.isUp) this.#listener(outcome);
+    else this.#reports.push(outcome);
   }
 
   /** Starts on what its disk holds. */
@@ -191,6 +197,8 @@ export class WorkNode {
     this.#received = received;
     this.#onDown = new AbortController();
     this.isUp = true;
+    // The mesh starts before work does.
+    for (const outcome of this.#reports.splice(0)) this.tell(outcome);
     await work.start();
     received.start();
     this.mesh.flush();
@@ -242,6 +250,13 @@ export class WorkNode {
         submit: (message) => {
           const sent = { ...message, id: `m${mesh.sent.length}`, origin: this.id, sentAt: mesh.clock.now() };
           mesh.sent.push(sent);
+          if (mesh.refusesAtOnce !== undefined) {
+            const outcome = { id: sent.id, status: 'rejected', reason: mesh.refusesAtOnce, node: undefined, ref: '' } as const;
+            process.nextTick(() => {
+              this.tell(outcome);
+            });
+            return Promise.resolve(sent.id);
+          }
           mesh.waiting.push(sent);
           setImmediate(() => {
             mesh.flush();

@@ -32,6 +32,11 @@ const stateOf = async (node: WorkNode, unit: string): Promise<string> => {
   const { state, reason } = (await node.call('work.status', { unit })) as { state: string; reason: string };
   return reason === '' ? state : `${state}: ${reason}`;
 };
+/** The state of a unit once that is none of the first two. */
+async function ended(node: WorkNode, unit: string): Promise<string> {
+  if ((await stateOf(node, unit)) === 'pending') await node.states.until((state) => state === `${unit} failed`);
+  return stateOf(node, unit);
+}
 const idsAt = async (node: WorkNode): Promise<readonly unknown[]> => structsIn(await node.call('work.list')).map(({ unit }) => unit);
 
 test('a unit runs at the node that it names, and its states and results are read at the submitter', async (t) => {
@@ -173,6 +178,67 @@ test('what a node refuses has failed with its reason', async (t) => {
   await a.states.until((state) => state === 'u3 failed');
   t.regex(await stateOf(a, 'u3'), /did not take it: work.submit needs the right 'call'/);
   t.deepEqual(await idsAt(b), []);
+});
+
+test('a submission that is brought to another node, or too late, begins nothing', async (t) => {
+  const mesh = new WorkMesh(t);
+  const [a, b, c] = [await mesh.node('a'), await mesh.node('b'), await mesh.node('c')];
+  let runs = 0;
+  for (const node of [b, c]) {
+    node.offer(TYPE, () => {
+      runs++;
+      return Promise.resolve(undefined);
+    });
+  }
+  mesh.cuts.add('ab');
+  await a.call('work.submit', { type: TYPE, id: 'u1', node: 'b', ttl: 5_000 });
+  const [submission] = mesh.sent;
+  if (!submission) throw new Error('nothing was sent');
+  await mesh.deliver(submission, c);
+  await mesh.deliver(submission, b, 5_000);
+  t.is(runs, 0);
+  t.deepEqual([await idsAt(b), await idsAt(c)], [[], []]);
+  await mesh.deliver(submission, b, 4_000);
+  await b.states.until((state) => state === `u1@${a.id} succeeded`);
+  t.is(runs, 1);
+});
+
+test('a refusal counts if it comes while the submitter is down, or before it has stored the unit', async (t) => {
+  const mesh = new WorkMesh(t);
+  const [a, b] = [await mesh.node('a'), await mesh.node('b')];
+  mesh.cuts.add('ab');
+  await a.call('work.submit', { type: TYPE, id: 'u1', node: 'b' });
+  await a.crash();
+  const [submission] = mesh.sent;
+  if (!submission) throw new Error('nothing was sent');
+  await mesh.deliver(submission, b);
+  await a.start();
+  t.regex(await ended(a, 'u1'), /^failed: .* did not take it: there is no work 'ham.spam:work'/);
+  mesh.refusesAtOnce = 'it may not';
+  await a.call('work.submit', { type: TYPE, id: 'u2', node: 'b' });
+  t.regex(await ended(a, 'u2'), /^failed: .* did not take it: it may not/);
+});
+
+test('a reader that waits goes on after the node could not be reached, also if it came meanwhile', async (t) => {
+  const mesh = new WorkMesh(t);
+  const [a, b] = [await mesh.node('a'), await mesh.node('b')];
+  const goOn = new Gate<string>();
+  b.offer(TYPE, async (order, report) => {
+    await goOn.until(() => true);
+    return words(order, report);
+  });
+  await a.call('work.submit', { type: TYPE, id: 'u1', node: 'b', payload: 'one two' });
+  await a.states.until((state) => state === 'u1 running');
+  mesh.cuts.add('ab');
+  await t.throwsAsync(a.call('work.results', { unit: 'u1' }), { message: /the results of unit u1 are at node/ }, 'one that does not wait');
+  const waiting = a.call('work.results', { unit: 'u1', waitMs: 20_000 });
+  await mesh.pass(2_000);
+  t.like(await waiting, { items: [], next: 0, ended: false, state: 'running' });
+  mesh.cuts.clear();
+  goOn.push('go on');
+  await mesh.pass(8_000);
+  await a.states.until((state) => state === 'u1 succeeded');
+  t.like(await a.call('work.results', { unit: 'u1', waitMs: 20_000 }), { items: ['one', 'two'], ended: true });
 });
 
 test('a submission that comes again begins nothing, also after the unit was released', async (t) => {
