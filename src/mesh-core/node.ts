@@ -241,7 +241,9 @@ export class MeshNode implements LinkUser<Held> {
   }
 
   #forget(id: string): void {
-    this.#links.get(id)?.close('the neighbour is forgotten');
+    const link = this.#links.get(id);
+    if (link) this.#closeReplaced(link);
+    link?.close('the neighbour is forgotten');
     this.#custody.forgetPeer(id);
     this.#neighbours.delete(id);
   }
@@ -278,6 +280,19 @@ export class MeshNode implements LinkUser<Held> {
     const earlier = this.#replaced.get(link);
     this.#replaced.delete(link);
     earlier?.close('a newer connection replaces it');
+  }
+
+  /** A connection that ends before it was used replaces nothing: the other end may have refused it, and goes on with the earlier one. */
+  #restoreReplaced(link: Link<Held>): void {
+    const earlier = this.#replaced.get(link);
+    if (!earlier) return;
+    const isSameStart = earlier.peer.instance === link.peer.instance;
+    if (!isSameStart || earlier.state.type === 'closed' || this.#links.get(link.peer.id) !== link) {
+      this.#closeReplaced(link);
+      return;
+    }
+    this.#replaced.delete(link);
+    this.#links.set(link.peer.id, earlier);
   }
 
   #neighbourOf(id: string): { readonly counts: LinkCounts; downSince: number | undefined } {
@@ -368,7 +383,7 @@ export class MeshNode implements LinkUser<Held> {
 
   closed(link: Link<Held>, reason: string, inFlight: readonly Held[]): void {
     const { id } = link.peer;
-    this.#closeReplaced(link);
+    this.#restoreReplaced(link);
     this.#channels.delete(link.channel);
     this.#effects.push({ type: 'close', channel: link.channel, reason });
     this.#custody.unsent(inFlight, id);
