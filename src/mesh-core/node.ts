@@ -60,6 +60,8 @@ export class MeshNode implements LinkUser<Held> {
   readonly #heldPeers = new Set<string>();
   readonly #effects: Effect[] = [];
   readonly #exchange: Exchange;
+  // The nodes whose link has been up and is not closed yet.
+  readonly #upPeers = new Set<string>();
   #lastChannel = 0;
   #forgetAt: number;
   #now: number;
@@ -375,6 +377,7 @@ export class MeshNode implements LinkUser<Held> {
   isUp(link: Link<Held>): void {
     const { id } = link.peer;
     this.#effects.push({ type: 'link', peer: id, state: 'up', reason: '' });
+    this.#upPeers.add(id);
     const forgotten = this.#custody.addPeer(id, this.#topology.isEphemeral(id));
     if (forgotten !== undefined) this.#neighbours.delete(forgotten);
     this.#topology.linkUp(id, costOf(link.rttMs), this.#now);
@@ -393,9 +396,11 @@ export class MeshNode implements LinkUser<Held> {
     this.#costs.delete(id);
     // Nothing waits for a node that comes back as another one, if at all.
     if (this.#topology.isEphemeral(id)) this.#custody.forgetPeer(id);
-    if (this.#custody.peers.has(id)) this.#neighbourOf(id).downSince = this.#now;
-    else this.#neighbours.delete(id);
-    this.#effects.push({ type: 'link', peer: id, state: 'down', reason });
+    // An attempt in the session of before ends here as well.
+    const wasUp = this.#upPeers.delete(id);
+    if (!this.#custody.peers.has(id)) this.#neighbours.delete(id);
+    else if (wasUp) this.#neighbourOf(id).downSince = this.#now;
+    if (wasUp) this.#effects.push({ type: 'link', peer: id, state: 'down', reason });
     this.#topology.linkDown(id, this.#now);
     this.#custody.pathsChanged();
     for (const dialer of this.#dialers.values()) if (dialer.lastPeer === id) dialer.failed(this.#now);
