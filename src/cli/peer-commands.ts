@@ -128,7 +128,7 @@ function pairText(value: Value): string {
   const name = `node ${textOf(node)} (${textOf(nick)})`;
   if (answer === 'trusted') return `linked to ${name}, which trusts this relay; code ${textOf(code)}`;
   if (answer === 'pending')
-    return `linked to ${name}, which waits for approval of this relay: compare the code ${textOf(code)} there, in co2 peers list --nodes`;
+    return `linked to ${name}, which has not approved this relay yet: compare the code ${textOf(code)} with the one in co2 peers list --nodes there`;
   return `linked to ${name}, which does not trust this relay: ${textOf(reason)}. List this relay in its peers, or set trust: 'pair' there`;
 }
 

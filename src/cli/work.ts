@@ -1,6 +1,7 @@
 /** Submits a unit of work, follows it, and prints its results as they come. */
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { reasonOf, RelayError, clean } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
@@ -52,6 +53,7 @@ export async function submit(type: string, words: readonly string[], flags: Subm
     let unit = unitOf(await call('work.submit', { type, ...carried, ...params, ...options }));
     // One of the same id may have its payload already.
     if (payload.rest && unit.awaits_payload === true) unit = await upload({ call, http }, textOf(unit.unit), payload, flags);
+    payload.close();
     if (flags.follow === true) {
       // It is read here, wherever it runs.
       const { node: _node, ...here } = flags;
@@ -250,11 +252,13 @@ interface Payload {
   readonly rest: AsyncIterable<Buffer> | undefined;
   /** Its size, where that is known. */
   readonly bytes: number | undefined;
+  /** Closes its file, which may not have been read to the end. */
+  readonly close: () => void;
 }
 
 /** Reads the payload as far as it fits into a call. */
 async function openPayload(file: string | undefined): Promise<Payload> {
-  if (file === undefined) return { start: Buffer.alloc(0), rest: undefined, bytes: 0 };
+  if (file === undefined) return { start: Buffer.alloc(0), rest: undefined, bytes: 0, close: () => undefined };
   const fail = (error: unknown): never => {
     throw new RelayError('CONFIG_INVALID', `--payload: cannot read ${clean(file)}: ${clean(reasonOf(error))}`, { cause: error });
   };
@@ -263,17 +267,20 @@ async function openPayload(file: string | undefined): Promise<Payload> {
     const info = await handle?.stat();
     // Devices, pipes and the files of the kernel have no size. What a file grows by meanwhile would exceed the length that was announced.
     const bytes = info?.isFile() === true && info.size > 0 ? info.size : undefined;
-    const source = (handle?.createReadStream(bytes === undefined ? {} : { end: bytes - 1 }) ?? process.stdin) as AsyncIterable<Buffer>;
-    const chunks = source[Symbol.asyncIterator]();
+    const source: Readable = handle?.createReadStream(bytes === undefined ? {} : { end: bytes - 1 }) ?? process.stdin;
+    const close = (): void => {
+      source.destroy();
+    };
+    const chunks = (source as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     const start: Buffer[] = [];
     for (let read = 0; read <= MAX_SUBMITTED_BYTES;) {
       const next = await chunks.next();
-      if (next.done === true) return { start: Buffer.concat(start), rest: undefined, bytes: read };
+      if (next.done === true) return { start: Buffer.concat(start), rest: undefined, bytes: read, close };
       start.push(next.value);
       read += next.value.length;
     }
     const rest = { [Symbol.asyncIterator]: () => ({ next: () => chunks.next().catch(fail) }) };
-    return { start: Buffer.concat(start), rest, bytes };
+    return { start: Buffer.concat(start), rest, bytes, close };
   } catch (error) {
     return fail(error);
   }

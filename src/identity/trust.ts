@@ -244,7 +244,10 @@ export class Trust {
         .slice(0, 10)
         .map(([key, { nick }]) => `${key} (${clean(nick, 60)})`)
         .join(', ');
-      const text = `node '${id.slice(0, 40)}' does not wait for approval (waiting: ${waiting === '' ? 'none' : waiting}); it has to call this relay first, which needs trust: 'pair' here`;
+      const remedy = [...this.#pending.values()].some(({ nick }) => nick === id)
+        ? 'anybody may take this nick, so name the node by its id, and compare its code'
+        : "it has to call this relay first, which needs trust: 'pair' here";
+      const text = `node '${id.slice(0, 40)}' does not wait for approval (waiting: ${waiting === '' ? 'none' : waiting}); ${remedy}`;
       throw new RelayError('INVALID_PARAMS', text);
     }
     this.#pending.delete(id);

@@ -100,7 +100,7 @@ class LinkLog {
     switch (event.type) {
       case 'link.state':
         if (event.state.type === 'up' && event.state.attempts > 0)
-          log.info(`${label} answers again after ${event.state.attempts} attempts; ${countOf(event.waiting)} waiting`);
+          log.info(`${label} answers again after ${attemptsOf(event.state.attempts)}; ${countOf(event.waiting)} waiting`);
         else if (event.state.type === 'down' || event.state.type === 'never reached') this.#writeFailure(event.state, event.waiting);
         break;
       case 'link.retry':
@@ -117,7 +117,7 @@ class LinkLog {
         break;
       case 'link.carrier':
         if (event.state === 'connected') {
-          if (event.attempts > 0) log.info(`${label} is connected again after ${event.attempts} attempts`);
+          if (event.attempts > 0) log.info(`${label} is connected again after ${attemptsOf(event.attempts)}`);
         } else if (event.state === 'lost') log.warn(`${label}: connection lost: ${event.reason}`);
         // Further failures are like the first, and the link reports them for what waits.
         else log[event.attempts === 1 ? 'warn' : 'debug'](`${label}: cannot connect: ${event.reason}`);
@@ -138,4 +138,8 @@ class LinkLog {
 
 function countOf(count: number): string {
   return count === 1 ? '1 dict' : `${count === 0 ? 'no' : count} dicts`;
+}
+
+function attemptsOf(count: number): string {
+  return count === 1 ? '1 attempt' : `${count} attempts`;
 }

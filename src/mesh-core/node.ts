@@ -60,6 +60,8 @@ export class MeshNode implements LinkUser<Held> {
   readonly #heldPeers = new Set<string>();
   readonly #effects: Effect[] = [];
   readonly #exchange: Exchange;
+  // The nodes whose link has been up and is not closed yet.
+  readonly #upPeers = new Set<string>();
   #lastChannel = 0;
   #forgetAt: number;
   #now: number;
@@ -241,7 +243,9 @@ export class MeshNode implements LinkUser<Held> {
   }
 
   #forget(id: string): void {
-    this.#links.get(id)?.close('the neighbour is forgotten');
+    const link = this.#links.get(id);
+    if (link) this.#closeReplaced(link);
+    link?.close('the neighbour is forgotten');
     this.#custody.forgetPeer(id);
     this.#neighbours.delete(id);
   }
@@ -278,6 +282,19 @@ export class MeshNode implements LinkUser<Held> {
     const earlier = this.#replaced.get(link);
     this.#replaced.delete(link);
     earlier?.close('a newer connection replaces it');
+  }
+
+  /** A connection that ends before it was used replaces nothing: the other end may have refused it, and goes on with the earlier one. */
+  #restoreReplaced(link: Link<Held>): void {
+    const earlier = this.#replaced.get(link);
+    if (!earlier) return;
+    const isSameStart = earlier.peer.instance === link.peer.instance;
+    if (!isSameStart || earlier.state.type === 'closed' || this.#links.get(link.peer.id) !== link) {
+      this.#closeReplaced(link);
+      return;
+    }
+    this.#replaced.delete(link);
+    this.#links.set(link.peer.id, earlier);
   }
 
   #neighbourOf(id: string): { readonly counts: LinkCounts; downSince: number | undefined } {
@@ -360,6 +377,7 @@ export class MeshNode implements LinkUser<Held> {
   isUp(link: Link<Held>): void {
     const { id } = link.peer;
     this.#effects.push({ type: 'link', peer: id, state: 'up', reason: '' });
+    this.#upPeers.add(id);
     const forgotten = this.#custody.addPeer(id, this.#topology.isEphemeral(id));
     if (forgotten !== undefined) this.#neighbours.delete(forgotten);
     this.#topology.linkUp(id, costOf(link.rttMs), this.#now);
@@ -368,7 +386,7 @@ export class MeshNode implements LinkUser<Held> {
 
   closed(link: Link<Held>, reason: string, inFlight: readonly Held[]): void {
     const { id } = link.peer;
-    this.#closeReplaced(link);
+    this.#restoreReplaced(link);
     this.#channels.delete(link.channel);
     this.#effects.push({ type: 'close', channel: link.channel, reason });
     this.#custody.unsent(inFlight, id);
@@ -378,9 +396,11 @@ export class MeshNode implements LinkUser<Held> {
     this.#costs.delete(id);
     // Nothing waits for a node that comes back as another one, if at all.
     if (this.#topology.isEphemeral(id)) this.#custody.forgetPeer(id);
-    if (this.#custody.peers.has(id)) this.#neighbourOf(id).downSince = this.#now;
-    else this.#neighbours.delete(id);
-    this.#effects.push({ type: 'link', peer: id, state: 'down', reason });
+    // An attempt in the session of before ends here as well.
+    const wasUp = this.#upPeers.delete(id);
+    if (!this.#custody.peers.has(id)) this.#neighbours.delete(id);
+    else if (wasUp) this.#neighbourOf(id).downSince = this.#now;
+    if (wasUp) this.#effects.push({ type: 'link', peer: id, state: 'down', reason });
     this.#topology.linkDown(id, this.#now);
     this.#custody.pathsChanged();
     for (const dialer of this.#dialers.values()) if (dialer.lastPeer === id) dialer.failed(this.#now);
@@ -427,17 +447,24 @@ export class MeshNode implements LinkUser<Held> {
     this.#effects.push({ type: 'dial', channel, address: dialer.address });
   }
 
-  readonly #costs = new Map<string, { cost: number; since: number }>();
+  // What the links that are up cost, and since when they would cost more.
+  readonly #costs = new Map<string, { cost: number; dearerSince: number | undefined }>();
 
-  /** The cost follows the round trip when it has been in another bucket for some heartbeats. */
+  /**
+   * The cost follows the least of the last round trips: down at once, because a busy machine makes a link look slow but never fast, and up
+   * when it has been dearer for some heartbeats.
+   */
   #updateCost(id: string, link: Link<Held>): void {
     // The link came up with a guess, which the first measurement replaces at once.
-    if (link.measuredRttMs === undefined) return;
-    const cost = costOf(link.rttMs);
+    if (link.leastRttMs === undefined) return;
+    const cost = costOf(link.leastRttMs);
     const before = this.#costs.get(id);
-    const measured = before?.cost === cost ? before : { cost, since: this.#now };
-    this.#costs.set(id, measured);
-    if (!before || this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
+    if (before && cost > before.cost) {
+      before.dearerSince ??= this.#now;
+      if (this.#now - before.dearerSince < 10 * HEARTBEAT_MS) return;
+    }
+    this.#costs.set(id, { cost, dearerSince: undefined });
+    this.#topology.linkUp(id, cost, this.#now);
   }
 
   #openLinks(): Iterable<Link<Held>> {

@@ -240,15 +240,16 @@ class Budget {
 
 /**
  * True if the address is in a network to which this machine is attached (RFC 6762, section 11), on the interface with the address `own` or
- * on any but loopback. `interfaces` are
- * those of the machine.
+ * on any but loopback. `interfaces` are those of the machine, which has every address in the network of its loopback interface.
  */
 export function isNeighbour(address: string, own: string | undefined, interfaces: Interfaces): boolean {
   if (!ipaddr.IPv4.isValidFourPartDecimal(address) || address === METADATA) return false;
   const parsed = ipaddr.IPv4.parse(address);
   const isOn = ({ address: listens, cidr, internal }: NetworkInterfaceInfo): boolean => {
-    if (cidr === null || listens.includes(':') || (own === undefined ? internal : listens !== own)) return false;
-    return parsed.match(ipaddr.IPv4.parseCIDR(cidr));
+    if (cidr === null || listens.includes(':')) return false;
+    const network = ipaddr.IPv4.parseCIDR(cidr);
+    const isOwn = listens === own || (internal && own !== undefined && ipaddr.IPv4.parse(own).match(network));
+    return (own === undefined ? !internal : isOwn) && parsed.match(network);
   };
   return Object.values(interfaces).some((infos) => infos?.some(isOn));
 }

@@ -136,9 +136,9 @@ export class Mesh {
     };
   }
 
-  /** Adds a peer, unless it is there already. Its name is resolved when there is something to send. */
+  /** Adds a peer, unless its server is there already. Its name is resolved when there is something to send. */
   add(url: string): void {
-    if (this.#peers.some(({ options }) => options.url === url)) return;
+    if (this.#peers.some(({ address }) => address.name === serverName(new URL(url)))) return;
     const peer = this.#peer({ url });
     this.#peers.push(peer);
     this.#dial(peer);
@@ -513,10 +513,13 @@ function proofOf({ transport }: Peer): PeerProof {
   return transport instanceof ProvenTransport ? transport.proof : NOTHING_PROVEN;
 }
 
-/** The peers with their options; of two with the same URL the first. */
+/** The peers with their options; of two with the same server the first. */
 function distinct(peers: MeshOptions['peers']): PeerOptions[] {
-  const byUrl = new Map<string, PeerOptions>();
-  const all = peers.map((peer) => (typeof peer === 'string' ? { url: peer } : peer));
-  for (const peer of all) if (!byUrl.has(peer.url)) byUrl.set(peer.url, peer);
-  return [...byUrl.values()];
+  const byName = new Map<string, PeerOptions>();
+  for (const peer of peers) {
+    const options = typeof peer === 'string' ? { url: peer } : peer;
+    const name = serverName(new URL(options.url));
+    if (!byName.has(name)) byName.set(name, options);
+  }
+  return [...byName.values()];
 }

@@ -75,7 +75,7 @@ test('an unlisted relay is paired by a code that both sides show', async (t) => 
   const old = await start(t, ports[1]!, { 'config.ts': sourceOf('pair-config') });
   const added = await start(t, ports[0]!, {});
   const shown = await co2(t, added, sourceOf('pair', ports));
-  const code = /compare the code ([a-z2-7]{4}(?:-[a-z2-7]{4}){3}) there/.exec(shown)?.[1] ?? shown;
+  const code = /compare the code ([a-z2-7]{4}(?:-[a-z2-7]{4}){3}) with/.exec(shown)?.[1] ?? shown;
   const waiting = await co2(t, old, 'co2 peers list --nodes');
   t.true(waiting.includes(code), waiting);
   const node = /this relay is node (\S+)/.exec(await co2(t, added, 'co2 peers list --nodes'))?.[1] ?? '';
@@ -104,7 +104,7 @@ test('relays find each other, and one is paired by its nick', async (t) => {
   const found = /found on the network.*\n.*node.*\n[a-z2-7]{32} +attic +(?<code>[a-z2-7]{4}(?:-[a-z2-7]{4}){3}) /.exec(shown);
   t.truthy(found, shown);
   const paired = await co2(t, cellar, pair);
-  t.true(paired.includes(`waits for approval of this relay: compare the code ${found?.groups?.code ?? '?'} there`), paired);
+  t.true(paired.includes(`has not approved this relay yet: compare the code ${found?.groups?.code ?? '?'} with the one`), paired);
   t.true((await co2(t, attic, 'co2 peers list --nodes')).includes(found?.groups?.code ?? '?'));
   t.false((await co2(t, cellar, list)).includes('found on the network'));
 });
@@ -191,6 +191,8 @@ test('the commands make certificates with which a relay starts and answers', asy
   const relay = await startCo2(t, { cwd, args: ['--port', String(ports[0])] });
   const curl = ['-s', '--cacert', 'ca.pem', '--cert', 'relay.pem', '--key', 'relay.key', `${relay.url}/healthz`];
   t.is((await run(t, 'curl', curl, { cwd }).exit).code, 0);
+  const { stdout } = await runCo2(t, { args: ['peers', 'list', '--nodes'], cwd }).exit;
+  t.true(stdout.join('\n').startsWith(`this relay is node ${node} `), 'co2 goes by the socket');
 });
 
 test('the commands show the nodes of the mesh, and both they and a plugin call a method of the other node', async (t) => {

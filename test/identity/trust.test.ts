@@ -250,6 +250,7 @@ test('an unknown node waits for approval, and the list of those that wait is bou
   const one = nodeOf('one');
   t.like(trust.meet(provenOf(one), '192.0.2.1'), { kind: 'pending' });
   t.is(trust.list().pending.length, 1);
+  t.throws(() => trust.approve('one'), { message: /anybody may take this nick, so name the node by its id/ });
   trust.approve(one.id);
   t.like(trust.meet(provenOf(one), '192.0.2.9'), { kind: 'trusted', how: 'approved' });
   t.throws(() => trust.approve('nobody'), { message: /does not wait for approval/ });

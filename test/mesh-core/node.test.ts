@@ -336,6 +336,36 @@ test('a second node with the same identity raises an alarm, and gets no link', (
   t.is(mesh.world.places[0]!.node!.links().size, 1);
 });
 
+test('a link stays up if the connection that was to replace it ends before it is used', (t) => {
+  const mesh = new Mesh(2, [[0, 1]]);
+  const [near, far] = mesh.id(0) > mesh.id(1) ? [0, 1] : [1, 0];
+  const { epoch, life, id } = mesh.world.places[far]!;
+  mesh.event(near, { type: 'proven', channel: 900, peer: { id, epoch, instance: `${far}.${life}` } });
+  mesh.event(near, { type: 'closed', channel: 900, reason: 'refused' });
+  mesh.run(10_000);
+  t.deepEqual(mesh.all('link').map(([, { state }]) => state), ['up', 'up']); // prettier-ignore
+  mesh.send(near, far);
+  mesh.run(1000);
+  t.deepEqual(mesh.delivered, [`${far} m1`]);
+});
+
+test('attempts to reach a neighbour that is down are not reported as losses of its link, and do not change since when it is down', (t) => {
+  const mesh = new Mesh(2, [[0, 1]]);
+  const { epoch, life, id } = mesh.world.places[1]!;
+  mesh.world.crash(1, true);
+  mesh.run(1000);
+  const status = () => mesh.world.places[0]!.node!.neighbours().map(({ state, since }) => [state, since]);
+  const before = status();
+  mesh.run(1000);
+  for (const channel of [900, 901]) {
+    mesh.event(0, { type: 'proven', channel, peer: { id, epoch, instance: `1.${life}` } });
+    mesh.event(0, { type: 'closed', channel, reason: 'connection refused' });
+  }
+  mesh.run(1000);
+  t.deepEqual(mesh.all('link').filter(([index]) => index === 0).map(([, { state }]) => state), ['up', 'down']); // prettier-ignore
+  t.deepEqual(status(), before);
+});
+
 test('a neighbour that is forgotten gets nothing any more', (t) => {
   const mesh = new Mesh(3, [[0, 1], [0, 2]]); // prettier-ignore
   mesh.world.crash(2, true);

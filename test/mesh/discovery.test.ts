@@ -191,6 +191,8 @@ test('only neighbours are heard', (t) => {
   t.false(heard('203.0.113.9'));
   t.false(heard('127.0.0.1'), 'loopback, which no packet of the network comes from');
   t.true(heard('127.0.0.2', '127.0.0.1'), 'a relay that listens on loopback');
+  t.true(heard('127.0.0.2', '127.0.0.3'), 'another address of loopback');
+  t.false(heard('192.168.1.7', '127.0.0.3'));
   t.false(heard('192.168.1.7', '127.0.0.1'));
   t.false(heard('10.99.0.1', '192.168.1.5'), 'an interface on which it does not listen');
   t.false(heard('169.254.169.254'));

@@ -127,7 +127,7 @@ test('a dict without a stamp from the only peer at an address does not go back t
 });
 
 test('a peer that is listed twice gets each dict once', async (t) => {
-  t.deepEqual(await reached([A, A], SELF), [A]);
+  t.deepEqual(await reached([A, A, `${A}/`], SELF), [A]);
 });
 
 test('a dict at the hop limit is not forwarded, but counted and logged', async (t) => {

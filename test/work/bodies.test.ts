@@ -1,6 +1,6 @@
 /** `/work/<unit>/...` over real sockets: payloads and results as plain bytes, events, and what is refused. */
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { join } from 'node:path';
@@ -316,6 +316,21 @@ test('a reader that stops reading is cut off', async (t) => {
   answer.resume();
   await cut;
   t.false(answer.complete);
+});
+
+(process.platform === 'linux' ? test : test.skip)('a command that follows a unit has closed the payload that was not needed', async (t) => {
+  const relay = await startRelay(t, { work: PROGRAMS });
+  const cwd = temporaryDir(t);
+  writeFileSync(join(cwd, 'large.txt'), Buffer.alloc(30_000_000));
+  const submit = ['work', 'submit', 'shell.wait', `file=${join(cwd, 'end')}`, '--id', 'u1', '--payload', 'large.txt', '--url', relay.url];
+  t.is((await runCo2(t, { args: submit, cwd }).exit).code, 0);
+  const again = runCo2(t, { args: [...submit, '--follow'], cwd });
+  await again.stdout.line(/one/);
+  const files = `/proc/${again.pid}/fd`;
+  const isOpen = () => readdirSync(files).some((name) => readlinkSync(join(files, name)).endsWith('large.txt'));
+  t.false(isOpen());
+  writeFileSync(join(cwd, 'end'), '');
+  t.is((await again.exit).code, 3);
 });
 
 test('the command uploads a payload that is too large for a call, and prints as much', async (t) => {
