@@ -11,7 +11,7 @@ const NODE_COLUMNS = ['nick', 'node', 'state', 'version', 'load', 'links', 'cost
 const ROUTE_COLUMNS = ['nick', 'node', 'hop_nick', 'hop', 'links', 'cost'];
 
 const NODES_HELP = `
-state: self, reachable, too-far (more than 16 hops), unreachable or left. links and cost (ms) are those of the way to the node, hop is the neighbour to which it leads first.
+state: self, reachable, too-far (more than 16 hops), unreachable or left. links and cost (ms) are those of the path to the node, hop is the neighbour to which it leads first.
 methods is the number of methods that its plugins offer, work the types of work. --json prints ids instead of nicks, and the links of each node.
 Examples:
   co2 nodes
@@ -34,7 +34,7 @@ export function addNodeCommands(program: Command, onExit: (code: number) => void
   client(program, 'nodes', 'list the nodes of the mesh', NODES_HELP).action((flags: TargetFlags) =>
     callAndPrint(flags, (call) => call('relay.get_nodes'), nodesText),
   );
-  client(program, 'routes [node]', 'list the ways to the nodes of the mesh, or to one', ROUTES_HELP).action(
+  client(program, 'routes [node]', 'list the paths to the nodes of the mesh, or to one', ROUTES_HELP).action(
     (node: string | undefined, flags: TargetFlags) =>
       callAndPrint(
         flags,

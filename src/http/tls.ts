@@ -4,6 +4,7 @@ import { createSecureContext, rootCertificates } from 'node:tls';
 import type { SecureContextOptions } from 'node:tls';
 import { RelayError, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
+import { systemReason } from '../state/state.ts';
 
 /** Paths of PEM files. */
 export interface TlsFiles {
@@ -105,7 +106,7 @@ function read(option: string, file: string): Buffer {
     return content.length > 0 ? content : fail('is empty');
   } catch (error) {
     if (RelayError.is(error)) throw error;
-    return fail(`cannot be read: ${reasonOf(error)}`, error);
+    return fail(`cannot be read: ${systemReason(error)}`, error);
   }
 }
 

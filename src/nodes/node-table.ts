@@ -64,7 +64,7 @@ export class NodeTable {
       .sort((one, other) => (one.nick === other.nick ? (one.id < other.id ? -1 : 1) : one.nick < other.nick ? -1 : 1));
   }
 
-  /** The ways to all nodes that can be reached, sorted as {@link list}. */
+  /** The paths to all nodes that can be reached, sorted as {@link list}. */
   routes(): readonly Route[] {
     return this.list().flatMap(({ id, nick, state }) => {
       const path = state === 'reachable' ? this.#port.path(id) : undefined;

@@ -10,7 +10,7 @@ export interface FollowerParts {
   readonly node: string;
   /** Asks the node for changes since a cursor, and waits for them there. */
   readonly ask: (after: string, waitMs: number, timeoutMs: number, signal: AbortSignal) => Promise<Value>;
-  /** False while there is no way to the node. */
+  /** False while there is no path to the node. */
   readonly isReachable: () => boolean;
   /** False once nothing more is expected of the node. */
   readonly isNeeded: () => boolean;

@@ -12,7 +12,7 @@ test('missing, empty, mismatched and world-readable files are rejected', async (
     const starting = createRelay({ port: 0, dataDir: join(dir, 'state'), pluginsDir: dir, tls: files });
     await t.throwsAsync(starting, { code: 'CONFIG_INVALID', message: says });
   };
-  await refused(/^tls\.certFile: .*cert\.pem cannot be read/);
+  await refused(/^tls\.certFile: .*cert\.pem cannot be read: there is no such file/);
   writeFileSync(files.certFile, '');
   await refused(/^tls\.certFile: .*cert\.pem is empty/);
   writeFileSync(files.certFile, 'no certificate');
