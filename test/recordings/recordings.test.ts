@@ -179,7 +179,8 @@ test('a killed child is noticed in each state, and the recording goes on with th
   const commanding = relay.call('recording.command', 'ham.spam', { type: 'text/plain', payload: 'exit' }) as Promise<Struct>;
   const { state, reason } = await commanding;
   t.is(state, 'failed');
-  t.regex(reason as string, /ended/);
+  // The pipe ends before the process, or the other way round.
+  t.regex(reason as string, /ended|does not run any more/);
   await ready(4);
   page = await subscribe(relay, page.next);
   while (page.frames.length === 0) page = await subscribe(relay, page.next);
