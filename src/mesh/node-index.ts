@@ -9,6 +9,8 @@ import type { MeshPort } from './port.ts';
 const MAX_AGE_MS = 1000;
 // What is not found is looked for again in a new index, at most this often: clients have host_ids that belong to no node.
 const RENEW_MS = 100;
+// After a node has joined, dicts are still on their way that others signed because they did not know it yet.
+const NEW_MS = 10_000;
 // Ids in the text of an error.
 const MAX_NAMED = 10;
 
@@ -49,12 +51,18 @@ function notFound(text: string): RelayError {
   return new RelayError('NOT_FOUND', text, { isForCaller: true });
 }
 
+/** The node with a host_id. `joinedAt`: when it became known by joining the mesh; -Infinity if that is not known. */
+interface Owner {
+  readonly node: string;
+  readonly joinedAt: number;
+}
+
 /** See the head of this file. */
 export class NodeIndex {
   readonly #port: Pick<MeshPort, 'nodes' | 'onNodes'>;
   readonly #clock: Pick<Clock, 'now'>;
   #madeAt = -Infinity;
-  #owners = new Map<string, string>();
+  #owners = new Map<string, Owner>();
   #hostIds = new Map<string, string>();
 
   constructor(port: Pick<MeshPort, 'nodes' | 'onNodes'>, clock: Pick<Clock, 'now'>) {
@@ -62,7 +70,7 @@ export class NodeIndex {
     this.#clock = clock;
     // A node may send as soon as it can be reached.
     port.onNodes(() => {
-      this.#madeAt = -Infinity;
+      this.#make(this.#clock.now());
     });
   }
 
@@ -70,9 +78,15 @@ export class NodeIndex {
   ownerOf(hostId: string): string | undefined {
     this.#renew(MAX_AGE_MS);
     const owner = this.#owners.get(hostId);
-    if (owner !== undefined) return owner;
+    if (owner) return owner.node;
     this.#renew(RENEW_MS);
-    return this.#owners.get(hostId);
+    return this.#owners.get(hostId)?.node;
+  }
+
+  /** True if the node with this host_id has joined within the last 10 s, and was not known before: others may have to learn of it yet. */
+  isNew(hostId: string): boolean {
+    const owner = this.#owners.get(hostId);
+    return owner !== undefined && this.#clock.now() - owner.joinedAt < NEW_MS;
   }
 
   /** The host_id of the server of a node; undefined if it is not known. */
@@ -87,16 +101,24 @@ export class NodeIndex {
   }
 
   #renew(maxAgeMs: number): void {
-    const now = this.#clock.now();
-    if (now - this.#madeAt <= maxAgeMs) return;
-    this.#madeAt = now;
-    const [before, owners] = [this.#owners, new Map<string, string>()];
+    // What is noticed only now may have been known for long.
+    if (this.#clock.now() - this.#madeAt > maxAgeMs) this.#make(-Infinity);
+  }
+
+  /** `joinedAt` is that of the nodes that were not known before. */
+  #make(joinedAt: number): void {
+    this.#madeAt = this.#clock.now();
+    const [before, owners] = [this.#owners, new Map<string, Owner>()];
     const hostIds = new Map<string, string>();
     for (const { id, hostIds: own } of this.#port.nodes()) {
       const [first] = own;
       if (first !== undefined) hostIds.set(id, first);
       // A node that claims the host_id of another one later does not get it.
-      for (const hostId of own) if (!owners.has(hostId) || before.get(hostId) === id) owners.set(hostId, id);
+      for (const hostId of own) {
+        const earlier = before.get(hostId);
+        if (earlier?.node === id) owners.set(hostId, earlier);
+        else if (!owners.has(hostId)) owners.set(hostId, { node: id, joinedAt });
+      }
     }
     [this.#owners, this.#hostIds] = [owners, hostIds];
   }

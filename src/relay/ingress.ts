@@ -133,7 +133,7 @@ export interface FromNode {
   /** Id of this node. */
   readonly self: string;
   readonly identity: Identity;
-  readonly index: Pick<NodeIndex, 'ownerOf' | 'hostIdOf'>;
+  readonly index: Pick<NodeIndex, 'ownerOf' | 'hostIdOf' | 'isNew'>;
   readonly mint: Minter;
   readonly maxDictBytes: number;
   /** True if this relay has had the message of this host_id with this id. */

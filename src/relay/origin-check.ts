@@ -27,6 +27,8 @@ export interface KnownNodes {
   ownerOf(hostId: string): string | undefined;
   /** The host_id of the relay of a node; undefined if it is not known. */
   hostIdOf(node: string): string | undefined;
+  /** True if the node with this host_id has joined a moment ago, so that others may not know it yet. */
+  isNew(hostId: string): boolean;
 }
 
 export type OriginVerdict =
@@ -98,8 +100,11 @@ export function checkSigned({ node, hostId, by, attestation }: SignedDict, nodes
   if (!host) return refused(notHostId(hostId));
   const owner = hostId === by ? entrance : nodes.ownerOf(hostId);
   if (owner === node) return { accepted: true, hostId, verdict: 'signed' };
-  if (owner !== undefined) return refused(`host_id '${clean(hostId, 130)}' belongs to node ${owner}, but node ${node} signed the dict`);
   const attested = attests(attestation, host.address);
+  // The other node got the dict over a classic link, and did not know its sender as a node yet.
+  const isFromBefore = attested && hostId !== by && nodes.isNew(hostId);
+  if (owner !== undefined && !isFromBefore)
+    return refused(`host_id '${clean(hostId, 130)}' belongs to node ${owner}, but node ${node} signed the dict`);
   // Every machine has a loopback address, so one from another machine says nothing unless a relay attests it.
   if (isLoopback(host.address) && !attested && !isOfThisMachine(by, ownAddress)) {
     // What was stored before the last end of this relay is delivered before the other nodes have said who they are.

@@ -230,6 +230,40 @@ test('a dict of a node that could not be reached a moment ago is not signed by a
   t.like(b!.status(), { originRefused: 1 });
 });
 
+test('what another node signed for a node that has just joined counts for ten seconds, if it saw where the dict came from', async (t) => {
+  const clock = new VirtualClock();
+  const [, a, b, c] = joined(3, undefined, clock);
+  const all = b!.port.nodes();
+  // `garden` does not know yet that `attic` is a node; `cellar` learns it before the dicts arrive.
+  c!.port.nodes = () => [];
+  const say = (data: number) =>
+    c!.call('notify', [received({ data, host_id: hostIdOf(0), co2: { id: `first.${data}` } })], callerOf('local', '192.0.2.1'));
+  b!.port.nodes = () => all.filter(({ id }) => id !== a!.port.id);
+  await b!.router.send('ham.spam.Spam', { data: 0 });
+  b!.port.nodes = () => all;
+  b!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'up' });
+  await say(1);
+  await settled();
+  t.deepEqual(dataOf(b!), [0, 1]);
+  t.is(b!.delivered.at(-1)?.message.verdict, 'attested');
+  clock.advance(9_000);
+  await say(2);
+  const stamp = { id: 'first.9', hops: 15, age: 1, by: 'p@192.0.2.9:2004', via: [] };
+  await c!.call('notify', [received({ data: 9, host_id: hostIdOf(0), co2: stamp })], callerOf('peer', '192.0.2.9'));
+  await settled();
+  clock.advance(1_000);
+  await say(3);
+  await settled();
+  t.deepEqual(dataOf(b!), [0, 1, 2]);
+  t.like(b!.status(), { originRefused: 2 }, 'a dict that comes from another address, and the one that comes too late');
+  // A change of a node that is known already renews nothing.
+  b!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'down' });
+  b!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'up' });
+  await say(4);
+  await settled();
+  t.deepEqual(dataOf(b!), [0, 1, 2]);
+});
+
 test('a dict of a classic peer goes on over the mesh, with the relays that it crossed', async (t) => {
   const [, a, b] = joined(2);
   const co2 = { id: 'far.1', hops: 14, age: 30, by: 'p@192.0.2.9:2004', via: ['o@198.51.100.1:2004', 'not a host_id'] };
