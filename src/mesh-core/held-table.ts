@@ -2,6 +2,7 @@
 import type { RowIndex } from './row-index.ts';
 import type { Envelope } from './message.ts';
 import type { FailureReason } from './ports.ts';
+import { PackedTexts } from './packed-texts.ts';
 import { SharedValues } from './shared-values.ts';
 
 /** The messages of one stream that this node keeps, by number. */
@@ -83,7 +84,7 @@ class Block {
   readonly waiting = new Uint32Array(ROWS);
   readonly lastHops = new Uint32Array(ROWS);
   readonly arrivals = new Array<Arrival | undefined>(ROWS).fill(undefined);
-  readonly refs = new Array<string>(ROWS).fill('');
+  readonly refs = new PackedTexts(ROWS);
   /** No message expires before, of those that have not expired. */
   earliest = Infinity;
   // The first ones are free; the last of them is used next.
@@ -241,7 +242,7 @@ export class Held {
 
   /** {@link Head.ref} of a message that may have to be reported; otherwise empty. */
   get ref(): string {
-    return (this.#isGone ? undefined : this.#block.refs[this.#at]) ?? '';
+    return this.#isGone ? '' : this.#block.refs.get(this.#at);
   }
 
   /** The message as it arrived; undefined if it has to be read from the store. */
@@ -316,7 +317,7 @@ export class HeldTable {
     block.streams[at] = streams.use(stream, stream);
     if (via.length > 0) block.vias[at] = lists.use(via, keyOf(via));
     if (waitingFor.length > 0) block.waiting[at] = lists.use(waitingFor, keyOf(waitingFor));
-    block.refs[at] = ref;
+    block.refs.set(at, ref);
     block.earliest = Math.min(block.earliest, expiresAt);
     this.#earliest = Math.min(this.#earliest, expiresAt);
     this.#size++;
@@ -340,7 +341,7 @@ export class HeldTable {
     block.waiting[at] = 0;
     block.lastHops[at] = 0;
     block.arrivals[at] = undefined;
-    block.refs[at] = '';
+    block.refs.clear(at);
     this.#size--;
     block.give(at);
     if (block === this.#current) return;

@@ -4,6 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ByteReader, ByteWriter } from '../../src/mesh-core/bytes.ts';
 import { Dialer } from '../../src/mesh-core/dialer.ts';
+import { PackedTexts } from '../../src/mesh-core/packed-texts.ts';
 import { RowIndex } from '../../src/mesh-core/row-index.ts';
 import { HeldQueue } from '../../src/mesh-core/held-queue.ts';
 import { decodeEntry } from '../../src/mesh-core/held-record.ts';
@@ -472,6 +473,27 @@ test('a table keeps each message, and finds, expires and forgets it as a plain m
         t.like(held, { state: 'gone', attempts: 0, waitingFor: [], ref: '', record: 0, lastHop: undefined, arrival: undefined });
       }
       t.is(table.waitingFor('d').length, 0);
+    }),
+  );
+});
+
+test('packed texts are read as they were set, whatever was cleared and set again before', (t) => {
+  const step = fc.record({
+    number: fc.nat(7),
+    text: fc.oneof(fc.string({ unit: 'binary', maxLength: 80 }), fc.constant('x'.repeat(60_000))),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const texts = new PackedTexts(8);
+      const model = new Map<number, string>();
+      for (const { number, text } of steps) {
+        texts.clear(number);
+        // Lone surrogates have no bytes of their own.
+        const written = Buffer.from(text).toString();
+        texts.set(number, written);
+        model.set(number, written);
+        for (let at = 0; at < 8; at++) t.is(texts.get(at), model.get(at) ?? '');
+      }
     }),
   );
 });

@@ -257,7 +257,7 @@ test('what another node signed for a node that has just joined counts for ten se
   t.deepEqual(dataOf(b!), [0, 1, 2]);
   t.like(b!.status(), { originRefused: 2 }, 'a dict that comes from another address, and the one that comes too late');
   // A change of a node that is known already renews nothing.
-  b!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'down' });
+  b!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'down', reason: 'lost' });
   b!.port.nodeChanged({ id: a!.port.id, nick: 'attic', state: 'up' });
   await say(4);
   await settled();
