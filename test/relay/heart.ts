@@ -43,6 +43,8 @@ export interface Heart {
   readonly events: EventStream<RelayEvent>;
   readonly delivered: { readonly message: Message; readonly except: string | undefined }[];
   readonly forwarded: Message[];
+  /** The ids of those that go to peers that are nodes, too. */
+  readonly forwardedToNodes: string[];
   readonly call: (name: string, params?: readonly Value[], caller?: Caller) => Promise<Sendable>;
   /** Lets every dict pass these hooks. */
   readonly setHooks: (hooks: Hooks) => void;
@@ -68,6 +70,7 @@ export function makeHeart(
   const log = new LogRecord();
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
+  const forwardedToNodes: string[] = [];
   const local = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
   const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & Pick<PluginHost, 'deliver' | 'keep' | 'reportDelivery'> = {
     keep,
@@ -86,7 +89,10 @@ export function makeHeart(
     mayHaveMoved: () => false,
     recheck: () => Promise.resolve(false),
     targets: () => ['http://192.0.2.9:2004'],
-    forward: (message: Message) => forwarded.push(message),
+    forward: (message: Message, toNodes: boolean) => {
+      if (toNodes) forwardedToNodes.push(message.id);
+      return forwarded.push(message);
+    },
     isPeerAddress: (address: string) => address === '192.0.2.9',
     status: () => ({ peers: [], hopLimited: 0, node: undefined }),
   };
@@ -144,7 +150,7 @@ export function makeHeart(
     })),
   );
   return {
-    ...{ dispatcher, router, status, log, delivered, forwarded, events },
+    ...{ dispatcher, router, status, log, delivered, forwarded, forwardedToNodes, events },
     call: (name, params = [], caller = LOCAL) => dispatcher.call(name, params, caller),
     setHooks: (given) => {
       hooks = given;

@@ -230,6 +230,21 @@ test('a dict of a node that could not be reached a moment ago is not signed by a
   t.like(b!.status(), { originRefused: 1 });
 });
 
+test('what a node sent before it joined the mesh goes on over the classic links to nodes, and nothing else does', async (t) => {
+  const [, , , c] = joined(3);
+  const stamped = (id: string, hostId: string) => {
+    const co2 = { id, hops: 15, age: 1, by: hostId, via: [] };
+    const from = { ...callerOf('peer', hostId.slice(hostId.indexOf('@') + 1, -':2004'.length)), isPeer: true };
+    return c!.call('notify', [received({ data: id, host_id: hostId, co2 })], from);
+  };
+  await stamped('first.1', hostIdOf(0));
+  await stamped('first.2', 'p@192.0.2.9:2004');
+  await c!.router.send('ham.spam.Spam', { data: 'own' });
+  t.deepEqual(dataOf(c!), ['first.1', 'first.2', 'own']);
+  t.deepEqual(c!.forwardedToNodes, ['first.1']);
+  t.is(c!.forwarded.length, 3);
+});
+
 test('what another node signed for a node that has just joined counts for ten seconds, if it saw where the dict came from', async (t) => {
   const clock = new VirtualClock();
   const [, a, b, c] = joined(3, undefined, clock);
