@@ -146,11 +146,6 @@ export class Link<T> {
     return this.#rttMs;
   }
 
-  /** The least of the last round trips in ms: what the way itself takes, on a busy machine too. Undefined until one is measured. */
-  get leastRttMs(): number | undefined {
-    return this.#samples.length === 0 ? undefined : Math.min(...this.#samples);
-  }
-
   /** What is sent and not acknowledged yet. */
   get inFlight(): { readonly messages: number; readonly bytes: number } {
     return { messages: this.#inFlight.length, bytes: this.#inFlightBytes };

@@ -447,24 +447,17 @@ export class MeshNode implements LinkUser<Held> {
     this.#effects.push({ type: 'dial', channel, address: dialer.address });
   }
 
-  // What the links that are up cost, and since when they would cost more.
-  readonly #costs = new Map<string, { cost: number; dearerSince: number | undefined }>();
+  readonly #costs = new Map<string, { cost: number; since: number }>();
 
-  /**
-   * The cost follows the least of the last round trips: down at once, because a busy machine makes a link look slow but never fast, and up
-   * when it has been dearer for some heartbeats.
-   */
+  /** The cost follows the round trip when it has been in another bucket for some heartbeats. */
   #updateCost(id: string, link: Link<Held>): void {
     // The link came up with a guess, which the first measurement replaces at once.
-    if (link.leastRttMs === undefined) return;
-    const cost = costOf(link.leastRttMs);
+    if (link.measuredRttMs === undefined) return;
+    const cost = costOf(link.rttMs);
     const before = this.#costs.get(id);
-    if (before && cost > before.cost) {
-      before.dearerSince ??= this.#now;
-      if (this.#now - before.dearerSince < 10 * HEARTBEAT_MS) return;
-    }
-    this.#costs.set(id, { cost, dearerSince: undefined });
-    this.#topology.linkUp(id, cost, this.#now);
+    const measured = before?.cost === cost ? before : { cost, since: this.#now };
+    this.#costs.set(id, measured);
+    if (!before || this.#now - measured.since >= 10 * HEARTBEAT_MS) this.#topology.linkUp(id, cost, this.#now);
   }
 
   #openLinks(): Iterable<Link<Held>> {
