@@ -42,7 +42,7 @@ export interface MeshHostParts extends NodeStoreParts {
    * rejects.
    */
   readonly whenSent: (node: string) => Promise<void>;
-  /** Called when a link to a neighbour is up, is lost, or is closed since the neighbour leaves the mesh. Default: nobody is told. */
+  /** Called when a link to a neighbour is up, is lost, or is closed because the neighbour leaves the mesh. Default: ignored. */
   readonly onLink?: ((node: string, change: 'up' | 'lost' | 'left') => void) | undefined;
   /** True if this node leaves nothing behind, so that nothing waits for it while it is away. Default false. */
   readonly isEphemeral?: boolean | undefined;
