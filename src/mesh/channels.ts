@@ -53,7 +53,7 @@ const CHANNEL_ID = /^[0-9a-f]{32}$/;
 
 /** The end that was dialled. */
 class IncomingChannel implements Channel {
-  readonly received = new Ordered<readonly Frame[]>();
+  readonly received = new Ordered();
   readonly #queue = new FrameQueue();
   #answers = 0;
   #wake: (() => void) | undefined;
@@ -184,7 +184,7 @@ export class IncomingChannels {
       throw new RelayError('INVALID_PARAMS', `relay.push takes a channel, a number and a list of at most ${MAX_FRAMES} frames`);
     const frames = (list as readonly Value[]).map(readFrame);
     const channel = number === 1 ? this.#open(id, peer) : this.#find(id, peer);
-    const ready = channel.received.add(number, frames).flat();
+    const ready = channel.received.add(number, frames);
     return channel.pushed(() => {
       const taken = channel.isClosed || ready.length === 0 ? undefined : this.user.frames(channel.number, ready);
       if (channel.isOverfull && !channel.isClosed) this.#end(channel, 'too much waits for the neighbour');

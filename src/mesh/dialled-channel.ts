@@ -27,7 +27,7 @@ export class DialledChannel implements Channel {
   readonly #parts: DialledChannelParts;
   readonly #id = randomBytes(16).toString('hex');
   readonly #queue = new FrameQueue();
-  readonly #received = new Ordered<readonly Frame[]>();
+  readonly #received = new Ordered();
   readonly #abort = new AbortController();
   #pushes = 0;
   /** Pushes that are under way, and when the last one began. */
@@ -116,7 +116,7 @@ export class DialledChannel implements Channel {
   /** Resolves once the user has taken the frames of an answer. */
   #take(answer: Value): MaybePromise<void> {
     const { number, frames, closed } = answerIn(answer);
-    const ready = number > 0 ? this.#received.add(number, frames).flat() : [];
+    const ready = number > 0 ? this.#received.add(number, frames) : [];
     const taken = this.#isClosed || ready.length === 0 ? undefined : this.#parts.user.frames(this.#parts.number, ready);
     if (closed !== undefined) this.#fail(clean(closed, 300));
     return taken;

@@ -16,8 +16,9 @@ export const LARGE_BYTES = 1024 * 1024;
 const MAX_REQUEST_MESSAGES = 4 * BATCH_MESSAGES;
 // The core has at most its windows in flight; more is a neighbour that no longer takes anything.
 const MAX_QUEUED_BYTES = 64 * 2 ** 20;
-// Requests or answers of one channel that may overtake others: all that are under way at once, and their successors.
-const MAX_EARLY = 2 * MAX_PUSHES;
+// Requests or answers of one channel that may overtake a slow one, such as one of a MiB. Each that comes makes room for another one.
+const MAX_EARLY = 4096;
+const MAX_EARLY_BYTES = 32 * 2 ** 20;
 
 interface Queued {
   readonly frame: Frame;
@@ -65,21 +66,39 @@ export class FrameQueue {
   }
 }
 
-/** Restores the order of what was numbered from 1. */
-export class Ordered<T> {
+/** Restores the order of frames that came in requests or answers that were numbered from 1. */
+export class Ordered {
   #next = 1;
-  readonly #early = new Map<number, T>();
+  readonly #early = new Map<number, { readonly frames: readonly Frame[]; readonly bytes: number }>();
+  #bytes = 0;
 
-  /** Returns this one and those that waited for it. Throws a RelayError INVALID_PARAMS for a number that cannot come. */
-  add(number: number, item: T): readonly T[] {
-    if (!Number.isSafeInteger(number) || number < this.#next || number > this.#next + MAX_EARLY || this.#early.has(number))
+  /**
+   * Returns these frames and those that waited for them. Throws a RelayError INVALID_PARAMS for a number that cannot come, or if too much
+   * waits.
+   */
+  add(number: number, frames: readonly Frame[]): readonly Frame[] {
+    const isPossible = Number.isSafeInteger(number) && number >= this.#next && number <= this.#next + MAX_EARLY && !this.#early.has(number);
+    if (!isPossible || this.#bytes > MAX_EARLY_BYTES)
       throw new RelayError('INVALID_PARAMS', `the frames of the mesh have the number ${number}, and ${this.#next} was expected`);
-    this.#early.set(number, item);
-    const ready: T[] = [];
+    if (number > this.#next) {
+      const bytes = bytesOf(frames);
+      this.#early.set(number, { frames, bytes });
+      this.#bytes += bytes;
+      return [];
+    }
+    this.#next++;
+    const ready = [...frames];
     for (let next = this.#early.get(this.#next); next !== undefined; next = this.#early.get(this.#next)) {
       this.#early.delete(this.#next++);
-      ready.push(next);
+      this.#bytes -= next.bytes;
+      ready.push(...next.frames);
     }
     return ready;
   }
+}
+
+function bytesOf(frames: readonly Frame[]): number {
+  let bytes = 0;
+  for (const frame of frames) bytes += frameBytes(frame);
+  return bytes;
 }

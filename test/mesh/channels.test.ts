@@ -215,6 +215,35 @@ test('answers that overtake each other are taken in their order', async (t) => {
   t.deepEqual(received.all, [10, 20]);
 });
 
+test('any number of answers may overtake a slow one', async (t) => {
+  const { channel, pushes, pulls, received, closed } = dialled();
+  channel.send(push(1, 1));
+  (await pushes.first(1))[0]?.answer({});
+  const [pull] = await pulls.first(1);
+  for (let number = 2; number <= 200; number++) {
+    channel.send(push(number, 64));
+    (await pushes.first(number))[number - 1]?.answer(onWire({ n: number, frames: [frameOnWire(push(10 * number, 1))] }));
+    await nextTurn();
+  }
+  t.deepEqual([received.all, closed.all], [[], []]);
+  pull?.answer(onWire({ n: 1, frames: [frameOnWire(push(10, 1))] }));
+  t.is((await received.first(200)).at(-1), 2000);
+});
+
+test('answers that overtake a slow one do not fill the memory', async (t) => {
+  const { channel, pushes, pulls, received, closed } = dialled();
+  channel.send(push(1, 1));
+  (await pushes.first(1))[0]?.answer({});
+  await pulls.first(1);
+  for (let number = 2; closed.all.length === 0 && number < 100; number++) {
+    channel.send(push(number, 64));
+    (await pushes.first(number))[number - 1]?.answer(onWire({ n: number, frames: [frameOnWire(push(1, 1, Buffer.alloc(2 ** 20)))] }));
+    await nextTurn();
+  }
+  t.deepEqual(closed.all, ['the frames of the mesh have the number 26, and 1 was expected']);
+  t.deepEqual(received.all, []);
+});
+
 test('a channel that closes waits for what is under way, and sends what waits', async (t) => {
   const { channel, pushes, closed } = dialled();
   channel.send(push(1, 1));
