@@ -365,8 +365,8 @@ export class Router {
    * True for a dict of another node that came over a classic link, since that node sent it before its first link of the mesh. Nobody brings
    * it to the other nodes but classic links; those that have had it know its id.
    */
-  #isStray({ hostId }: Message, { targets }: Sending): boolean {
-    return targets[0]?.type === 'all' && this.#meshDicts?.isOfOtherNode(hostId) === true;
+  #isStray({ hostId, via }: Message, { targets }: Sending): boolean {
+    return via.length > 0 && targets[0]?.type === 'all' && this.#meshDicts?.isOfOtherNode(hostId) === true;
   }
 
   /** Where a message goes besides to the satellites of this relay, for hooks. */
