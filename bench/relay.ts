@@ -73,15 +73,16 @@ interface Pace {
   readonly rounds: number;
   /** Of one measurement. */
   readonly ms: number;
-  readonly warmUp: { readonly dicts: number; readonly ms: number };
+  /** Of the first messages, which V8 has not compiled its code for. */
+  readonly warmUpMs: number;
   /** Dicts that are sent one at a time in a round. */
   readonly lone: number;
   /** Appends to the store that are measured. */
   readonly appends: number;
 }
 
-const QUICK: Pace = { rounds: 1, ms: 300, warmUp: { dicts: 6_144, ms: 1_000 }, lone: 384, appends: 51_200 };
-const THOROUGH: Pace = { rounds: 3, ms: 700, warmUp: { dicts: 12_288, ms: 2_500 }, lone: 640, appends: 204_800 };
+const QUICK: Pace = { rounds: 1, ms: 300, warmUpMs: 1_000, lone: 384, appends: 51_200 };
+const THOROUGH: Pace = { rounds: 3, ms: 700, warmUpMs: 2_000, lone: 640, appends: 204_800 };
 // The way of a lone dict is not that of a batch. V8 compiles it after some thousands of dicts, and until then it takes four times as long.
 const LONE_WARM_UP = { dicts: 5_120, ms: 3_000 };
 const LONE_AT_ONCE = 256;
@@ -106,7 +107,7 @@ export async function relay({ isQuick, say }: Settings): Promise<Report> {
     for (const receivers of RECEIVERS) {
       say(`starting senders and receivers (${receivers} each) ...`);
       const hops = await Promise.all(kinds.map((kind) => startHop(peers, { kind, receivers })));
-      for (const hop of hops) await tryOut(hop, { receivers, bytes: 1_024, ...pace.warmUp });
+      for (const hop of hops) await tryOut(hop, { receivers, bytes: 1_024, ms: pace.warmUpMs });
       for (const size of SIZES) {
         say(`${size.bytes} B, receivers: ${receivers} ...`);
         figures.push(...(await compare(hops, { receivers, delayMs: 0, storeRate: storeRates.get(size.bytes), ...size }, pace)));
@@ -129,7 +130,7 @@ async function compareDelayed(peers: Peers, pace: Pace, say: Settings['say']): P
   say(`starting senders and receivers, ${DELAY_MS} ms apart ...`);
   const kinds = DIRECT.filter(({ isDelayed }) => isDelayed);
   const hops = await Promise.all(kinds.map((kind) => startHop(peers, { kind, receivers: 1, delayMs: DELAY_MS })));
-  for (const hop of hops) await tryOut(hop, { receivers: 1, bytes: 1_024, ...pace.warmUp });
+  for (const hop of hops) await tryOut(hop, { receivers: 1, bytes: 1_024, ms: pace.warmUpMs });
   const figures: Figure[] = [];
   for (const size of SIZES) {
     say(`${size.bytes} B, delay: ${DELAY_MS} ms each way ...`);
@@ -320,20 +321,14 @@ class Hop {
 interface Trial {
   readonly receivers: number;
   readonly bytes: number;
-  /** When it ends: V8 compiles a way of sending after some thousands of dicts, which the slow ones never reach. */
-  readonly dicts: number;
   readonly ms: number;
 }
 
 /** Sends without measuring; returns the dicts per second of the last attempt. */
-async function tryOut(hop: Hop, { receivers, bytes, dicts, ms }: Trial): Promise<number> {
+async function tryOut(hop: Hop, { receivers, bytes, ms }: Trial): Promise<number> {
   let last = await hop.measure(REPORTED, bytes, receivers);
-  let sent = REPORTED;
-  for (const end = performance.now() + ms; sent < dicts && performance.now() < end;) {
-    const count = countFor(last.perSecond, ms / 4);
-    last = await hop.measure(count, bytes, receivers);
-    sent += count;
-  }
+  for (const end = performance.now() + ms; performance.now() < end;)
+    last = await hop.measure(countFor(last.perSecond, ms / 4), bytes, receivers);
   return last.perSecond;
 }
 
@@ -361,7 +356,7 @@ async function compare(hops: readonly Hop[], way: Way, { rounds, ms }: Pace): Pr
   const { receivers, delayMs, bytes, aims, storeRate } = way;
   const results: (Result & { readonly hop: Hop; readonly count: number; readonly measured: Measurement[] })[] = [];
   for (const hop of hops) {
-    const perSecond = await tryOut(hop, { receivers, bytes, dicts: Infinity, ms: ms / 2 });
+    const perSecond = await tryOut(hop, { receivers, bytes, ms: ms / 2 });
     results.push({ hop, kind: hop.kind, count: countFor(perSecond, ms), measured: [] });
   }
   for (let round = 0; round < rounds; round++)

@@ -104,9 +104,9 @@ function listText(value: Value, nicks: ReadonlyMap<string, string>): string {
   return [toTable(rows, COLUMNS), ...next].join('\n');
 }
 
-/** Leaves out the bytes of a message if its dict is there. */
+/** Leaves out the bytes of a message if its dicts are there. */
 function messageText(value: Value): string {
-  if (!isDict(value) || value.dict === undefined) return toText(value);
+  if (!isDict(value) || (value.dict ?? value.dicts) === undefined) return toText(value);
   return toText(dictOf(Object.entries(value).filter(([name]) => name !== 'payload')));
 }
 

@@ -23,6 +23,7 @@ export type { MaybePromise } from './maybe-promise.ts';
 export { parseMediaType } from './media-type.ts';
 export type { MediaType } from './media-type.ts';
 export { memoize } from './memoize.ts';
+export { ownCopy } from './own-copy.ts';
 export { RateLimitedLog } from './rate-limited-log.ts';
 export { RecentLogs } from './recent-logs.ts';
 export type { LogLine, LogQuery } from './recent-logs.ts';

@@ -20,7 +20,7 @@ export const MAX_PAYLOAD_BYTES = 4 * 2 ** 20;
 /** Messages of a batch, and of a group that is signed once. */
 export const BATCH_MESSAGES = 64;
 /** Bytes of a batch, unless its first message alone is larger. */
-export const BATCH_BYTES = 256 * 1024;
+export const BATCH_BYTES = 64 * 1024;
 /** Messages that may be in flight to a neighbour: what it must be able to store before it acknowledges. */
 export const WINDOW_MESSAGES = 256;
 /** So many more for each ms of the round trip, in which a fast neighbour handles as many and the link would stand still. */

@@ -11,7 +11,7 @@ export type { Envelope, Head } from './message.ts';
 export { ID_BYTES, idBytes, idText } from './node-id.ts';
 export { MeshNode } from './node.ts';
 export type { NodeParts } from './node.ts';
-export { MESSAGE_LOG, PEER_TABLE } from './ports.ts';
+export { MESSAGE_LOG, PEER_TABLE, WITH_PAYLOAD } from './ports.ts';
 export type {
   Ack,
   DeliveryStatus,

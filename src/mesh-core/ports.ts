@@ -120,6 +120,8 @@ export type Effect =
       readonly node: string | undefined;
       /** {@link Submission.ref} of the message. */
       readonly ref: string;
+      /** The payload, if {@link ref} is {@link WITH_PAYLOAD}; undefined if it is damaged. */
+      readonly payload: Buffer | undefined;
     }
   | { readonly type: 'outbox'; readonly request: number; readonly answer: OutboxAnswer }
   | { readonly type: 'link'; readonly peer: string; readonly state: 'up' | 'down'; readonly reason: string }
@@ -218,6 +220,9 @@ export interface NodeCounters {
   /** Messages that were sent again, since they were given back, or not acknowledged or confirmed in time. */
   readonly repeated: number;
 }
+
+/** As {@link Submission.ref} of a message for all: the payload comes with each outcome. */
+export const WITH_PAYLOAD = '*';
 
 /** Why a submission was not accepted. */
 export type RefusalReason = 'invalid' | 'quota' | 'no-candidate' | 'too-far' | 'storage' | 'generation';

@@ -8,6 +8,7 @@ import { HASH_BYTES, MAX_TEXT_BYTES, streamKey } from './message.ts';
 import type { Head } from './message.ts';
 import { NumberSet } from './number-set.ts';
 import type { Origin } from './origin.ts';
+import { WITH_PAYLOAD } from './ports.ts';
 import type { DeliveryStatus, Effect } from './ports.ts';
 import type { Crypto } from './seal.ts';
 import type { SeenMessages } from './seen.ts';
@@ -97,7 +98,11 @@ export class Reports {
   report(held: Held, status: DeliveryStatus, reason: string, node: string | undefined): void {
     if (held.isSystem) return;
     const { id, ref } = held;
-    this.#parts.effects.push({ type: 'outcome', id, status, reason, node, ref });
+    const say = (payload?: Buffer): void => {
+      this.#parts.effects.push({ type: 'outcome', id, status, reason, node, ref, payload });
+    };
+    if (held.isOwn && ref === WITH_PAYLOAD) this.#parts.sending.payloadOf(held, say);
+    else say();
   }
 
   #takeReceipt({ origin: target }: Head, payload: Buffer): void {
@@ -123,7 +128,8 @@ export class Reports {
     const proof = reader.bytes(HASH_BYTES);
     reader.end();
     if (!id.startsWith(`${this.#parts.id}.`)) return;
-    if (id.includes(`.u:${origin}.`)) this.#parts.effects.push({ type: 'outcome', id, status, reason, node: origin, ref });
+    if (id.includes(`.u:${origin}.`))
+      this.#parts.effects.push({ type: 'outcome', id, status, reason, node: origin, ref, payload: undefined });
     else if (status === 'dropped') this.#droppedOnItsWay(id, reason, proof, origin);
   }
 

@@ -131,6 +131,15 @@ export class Sending {
     });
   }
 
+  /** Calls `then` with the payload of a message, which may be gone by then; undefined if its record cannot be read. */
+  payloadOf(held: Held, then: (payload: Buffer | undefined) => void): void {
+    if (held.arrival || held.record <= 0) then(held.arrival?.envelope.payload);
+    else
+      this.#request([held], ([value]) => {
+        then(value && arrivalIn(value)?.envelope.payload);
+      });
+  }
+
   /** The answer of the store. */
   answered(request: number, values: readonly (Buffer | undefined)[], now: number): void {
     this.#now = now;

@@ -14,7 +14,7 @@ const MAX_ENVELOPE_PART = 8 * 2 ** 20;
 const MAX_STATE = 64 * 1024;
 const MAX_REASON = 500;
 const MAX_INT = 2 ** 31 - 1;
-// What an envelope has besides its parts and its path, about; and the characters of a byte in base64.
+// What an envelope has besides its parts and its path, at most; and the characters of a byte in base64.
 const ENVELOPE_BYTES = 24;
 const BASE64 = 1.34;
 const RETURN_REASONS: readonly ReturnReason[] = ['no-route', 'quota', 'storage', 'gaps', 'hops', 'forged', 'expired'];
@@ -52,12 +52,7 @@ export function frameOnWire(frame: Frame): Sendable {
 /** About how many bytes of XML the frame takes. */
 export function frameBytes(frame: Frame): number {
   const raw = (list: readonly Buffer[]): number => list.reduce((sum, { length }) => sum + length + 40, 0);
-  if (frame.type === 'push') {
-    let bytes = 700;
-    for (const { head, seal, payload, via } of frame.items)
-      bytes += head.length + seal.length + payload.length + ENVELOPE_BYTES + ID_BYTES * via.length;
-    return bytes * BASE64;
-  }
+  if (frame.type === 'push') return (700 + envelopesSize(frame.items)) * BASE64;
   if (frame.type === 'capabilities') return 200 + 1.4 * raw(frame.lists);
   if (frame.type === 'want-capabilities') return 200 + 100 * frame.hashes.length;
   if (frame.type === 'states' || frame.type === 'bye') return 200 + 1.4 * raw(frame.states);
@@ -139,7 +134,7 @@ function readVersion(value: Value): Version {
 }
 
 function envelopeBytes(items: readonly Envelope[]): Buffer {
-  const writer = new ByteWriter();
+  const writer = new ByteWriter(envelopesSize(items));
   for (const { head, seal, payload, hops, ageMs, via } of items) {
     writer
       .byte(hops)
@@ -148,7 +143,15 @@ function envelopeBytes(items: readonly Envelope[]): Buffer {
     for (const id of via) writer.raw(idBytes(id));
     writer.bytes(head).bytes(seal).bytes(payload);
   }
-  return writer.end();
+  return writer.view();
+}
+
+/** At least the bytes of these messages in a frame. */
+function envelopesSize(items: readonly Envelope[]): number {
+  let bytes = 0;
+  for (const { head, seal, payload, via } of items)
+    bytes += head.length + seal.length + payload.length + ENVELOPE_BYTES + ID_BYTES * via.length;
+  return bytes;
 }
 
 /** Each message gets memory of its own: one that waits would keep the whole batch. */

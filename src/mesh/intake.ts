@@ -5,7 +5,7 @@
 import { RelayError } from '../core/core.ts';
 import type { MaybePromise } from '../core/core.ts';
 import { BATCH_MESSAGES } from '../mesh-core/mesh-core.ts';
-import type { Frame } from '../mesh-core/mesh-core.ts';
+import type { Envelope, Frame } from '../mesh-core/mesh-core.ts';
 import { frameBytes } from './frames.ts';
 
 /** A frame and the channel that it came over. */
@@ -25,8 +25,9 @@ interface Waiting {
   bytes: number;
 }
 
-/** Messages of one turn: a group that was signed together is verified together. */
-const SLICE_MESSAGES = BATCH_MESSAGES;
+/** Messages of one turn: a group that was signed together is verified together. A KiB counts as one: a bundle may be many dicts. */
+const SLICE = BATCH_MESSAGES;
+const MESSAGE_BYTES = 1024;
 /** What a neighbour may have here that keeps to its credit: a window, the same once more, and a message that is larger, all in base64. */
 const MAX_WAITING_BYTES = 32 * 2 ** 20;
 // What a message takes in memory besides its bytes, about.
@@ -37,7 +38,7 @@ export class Intake {
   readonly #take: (slice: readonly Arrived[]) => void;
   // The channel whose turn it is comes first.
   readonly #channels = new Map<number, Waiting>();
-  /** Messages that were taken in the present turn of the event loop. */
+  /** The weight of what was taken in the present turn of the event loop. */
   #taken = 0;
   #isScheduled = false;
 
@@ -51,10 +52,10 @@ export class Intake {
    * are taken; most are at once. Throws a RelayError LIMIT if so much waits that the neighbour has not kept to its credit.
    */
   add(channel: number, frames: readonly Frame[]): MaybePromise<void> {
-    const messages = messagesIn(frames);
-    const isFree = this.#channels.size === 0 && this.#taken + messages <= SLICE_MESSAGES;
-    if (isFree || (messages === 0 && !this.#channels.has(channel))) {
-      this.#note(messages);
+    const weight = weightIn(frames);
+    const isFree = this.#channels.size === 0 && this.#taken + weight <= SLICE;
+    if (isFree || (weight === 0 && !this.#channels.has(channel))) {
+      this.#note(weight);
       this.#take(frames.map((frame) => [channel, frame]));
       return undefined;
     }
@@ -94,9 +95,9 @@ export class Intake {
     for (const channel of [...this.#channels.keys()]) this.forget(channel);
   }
 
-  #note(messages: number): void {
-    this.#taken += messages;
-    if (messages > 0) this.#schedule();
+  #note(weight: number): void {
+    this.#taken += weight;
+    if (weight > 0) this.#schedule();
   }
 
   #schedule(): void {
@@ -113,7 +114,7 @@ export class Intake {
   #takeSlice(): void {
     const slice: Arrived[] = [];
     const ended: Delivery[] = [];
-    let messages = 0;
+    let weight = 0;
     for (const [channel, waiting] of this.#channels) {
       const [delivery] = waiting.deliveries;
       this.#channels.delete(channel);
@@ -121,7 +122,7 @@ export class Intake {
       const frame = delivery.frames[delivery.next++];
       if (frame) {
         slice.push([channel, frame]);
-        messages += messagesOf(frame);
+        weight += weightOf(frame);
       }
       if (delivery.next >= delivery.frames.length) {
         waiting.deliveries.shift();
@@ -130,9 +131,9 @@ export class Intake {
       }
       // At the end, where this loop comes to it again.
       if (waiting.deliveries.length > 0) this.#channels.set(channel, waiting);
-      if (messages >= SLICE_MESSAGES) break;
+      if (weight >= SLICE) break;
     }
-    this.#note(messages);
+    this.#note(weight);
     if (this.#channels.size > 0) this.#schedule();
     this.#take(slice);
     for (const { done } of ended) done();
@@ -143,18 +144,28 @@ function isUrgent({ type }: Frame): boolean {
   return type === 'ack' || type === 'beat';
 }
 
-function messagesOf(frame: Frame): number {
-  return frame.type === 'push' ? frame.items.length : 0;
+function itemsOf(frame: Frame): readonly Envelope[] {
+  return frame.type === 'push' ? frame.items : NO_ITEMS;
 }
 
-function messagesIn(frames: readonly Frame[]): number {
-  let count = 0;
-  for (const frame of frames) count += messagesOf(frame);
-  return count;
+const NO_ITEMS: readonly Envelope[] = [];
+
+/** What a frame counts in a slice. */
+function weightOf(frame: Frame): number {
+  const items = itemsOf(frame);
+  let bytes = 0;
+  for (const { payload } of items) bytes += payload.length;
+  return Math.max(items.length, bytes / MESSAGE_BYTES);
+}
+
+function weightIn(frames: readonly Frame[]): number {
+  let weight = 0;
+  for (const frame of frames) weight += weightOf(frame);
+  return weight;
 }
 
 function bytesIn(frames: readonly Frame[]): number {
   let bytes = 0;
-  for (const frame of frames) bytes += frameBytes(frame) + OBJECT_BYTES * messagesOf(frame);
+  for (const frame of frames) bytes += frameBytes(frame) + OBJECT_BYTES * itemsOf(frame).length;
   return bytes;
 }

@@ -5,7 +5,7 @@
 import { RelayError, andThen, clean, reasonOf } from '../core/core.ts';
 import type { MaybePromise } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
-import { EPHEMERAL, MeshNode, ed25519Crypto } from '../mesh-core/mesh-core.ts';
+import { EPHEMERAL, MeshNode, WITH_PAYLOAD, ed25519Crypto } from '../mesh-core/mesh-core.ts';
 import type {
   Description,
   Effect,
@@ -20,6 +20,7 @@ import type {
   Signer,
 } from '../mesh-core/mesh-core.ts';
 import type { Sendable, Value } from '../values/values.ts';
+import { readBundle } from './bundle.ts';
 import { IncomingChannels } from './channels.ts';
 import type { Channel, ChannelCaller, ChannelUser, Dialled } from './channels.ts';
 import { DialledChannel } from './dialled-channel.ts';
@@ -402,11 +403,9 @@ export class MeshHost implements MeshPort {
       case 'refused':
         this.#submissions.refused(effect.token, effect.reason, effect.text);
         return;
-      case 'outcome': {
-        const { id, status, reason, node, ref } = effect;
-        for (const listener of this.#listeners) listener({ id, status, reason, node, ref });
+      case 'outcome':
+        this.#report(effect);
         return;
-      }
       case 'outbox':
         this.#outboxes.get(effect.request)?.(effect.answer);
         this.#outboxes.delete(effect.request);
@@ -422,6 +421,12 @@ export class MeshHost implements MeshPort {
       case 'alarm':
         events.emit({ type: 'mesh.alarm', reason: clean(effect.text, 500) });
     }
+  }
+
+  /** Reports what became of a message, or of each one of a bundle. */
+  #report({ id, status, reason, node, ref, payload }: Effect & { readonly type: 'outcome' }): void {
+    const refs = ref === WITH_PAYLOAD ? (payload ? readBundle(payload).parts.map((part) => part.ref) : []) : [ref];
+    for (const ref of refs) for (const listener of this.#listeners) listener({ id, status, reason, node, ref });
   }
 
   #hasLeft(node: string): boolean {

@@ -6,7 +6,7 @@ import { hopsOf, isLoopback, parseHostId } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Message } from '../message/message.ts';
-import { addressAndPort } from './options.ts';
+import { addressAndPort, distinctPeers } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
 import type { NeighbourStatus } from '../mesh-core/mesh-core.ts';
@@ -25,6 +25,7 @@ export type { PeeringStatus } from './peering.ts';
 export type { Discovery, Find } from './discovery.ts';
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions, PeerOptions } from './options.ts';
+export { BUNDLE, readBundle } from './bundle.ts';
 export { MeshHost } from './mesh-host.ts';
 export type { MeshArrival, MeshMessage, MeshOutcome, MeshPort, MeshReceiver } from './port.ts';
 
@@ -114,7 +115,7 @@ export class Mesh {
   constructor(parts: MeshParts) {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
-    this.#peers = distinct(parts.options.peers).map((peer) => this.#peer(peer));
+    this.#peers = distinctPeers(parts.options.peers).map((peer) => this.#peer(peer));
     for (const peer of this.#peers) this.#dial(peer);
     this.#listed = new Set(this.#peers.map(({ address }) => address.name));
   }
@@ -511,15 +512,4 @@ const NOTHING_PROVEN: PeerProof = { session: 'none', node: '', nick: '', answer:
 
 function proofOf({ transport }: Peer): PeerProof {
   return transport instanceof ProvenTransport ? transport.proof : NOTHING_PROVEN;
-}
-
-/** The peers with their options; of two with the same server the first. */
-function distinct(peers: MeshOptions['peers']): PeerOptions[] {
-  const byName = new Map<string, PeerOptions>();
-  for (const peer of peers) {
-    const options = typeof peer === 'string' ? { url: peer } : peer;
-    const name = serverName(new URL(options.url));
-    if (!byName.has(name)) byName.set(name, options);
-  }
-  return [...byName.values()];
 }

@@ -1,5 +1,6 @@
 /** Options of the mesh: the peers, and how long to wait for them. */
 import * as z from 'zod/mini';
+import { serverName } from '../core/core.ts';
 import { parseHostId } from '../message/message.ts';
 import { writeOptionsShape } from '../rpc/rpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
@@ -125,4 +126,15 @@ function hasReadableCredentials(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The peers with their options; of two with the same server the first. */
+export function distinctPeers(peers: MeshOptions['peers']): readonly PeerOptions[] {
+  const byName = new Map<string, PeerOptions>();
+  for (const peer of peers) {
+    const options = typeof peer === 'string' ? { url: peer } : peer;
+    const name = serverName(new URL(options.url));
+    if (!byName.has(name)) byName.set(name, options);
+  }
+  return [...byName.values()];
 }

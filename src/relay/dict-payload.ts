@@ -29,15 +29,19 @@ export interface DictPayload {
 const VERSION = 1;
 const ATTESTED = 1;
 const CLAIMED = 2;
+// Besides the dict, if it has not come far.
+const USUAL_BYTES = 160;
 const MAX_ID_BYTES = 128;
 const MAX_HOST_ID_BYTES = 255;
 // The relays that a stamp names, the one that forwarded it, and the one by which it entered the mesh.
 const MAX_VIA = HOP_LIMIT + 2;
 
-/** The payload of a message that enters the mesh at `now` by the relay with the host_id `by`. */
+/** The payload of a message that enters the mesh at `now` by the relay with the host_id `by`, for what is copied soon. */
 export function encodeDict(message: Omit<Message, 'frozen' | 'clientAddress' | 'verdict'>, by: string, now: number): Buffer {
   const { id, hopsLeft, ageMs, arrivedAt, via, attestation, claim, payload } = message;
-  const writer = new ByteWriter().byte(VERSION).byte((attestation ? ATTESTED : 0) | (claim === undefined ? 0 : CLAIMED));
+  const writer = new ByteWriter(payload.length + USUAL_BYTES)
+    .byte(VERSION)
+    .byte((attestation ? ATTESTED : 0) | (claim === undefined ? 0 : CLAIMED));
   const age = Math.min(MAX_TTL_MS, Math.max(0, Math.round(ageMs + now - arrivedAt)));
   // Stamps of classic peers may name anything.
   const named = via.length === 0 ? via : via.filter((hostId) => parseHostId(hostId) !== undefined).slice(1 - MAX_VIA);
@@ -47,7 +51,7 @@ export function encodeDict(message: Omit<Message, 'frozen' | 'clientAddress' | '
   writer.text(by);
   if (attestation) writer.text(attestation.by).text(attestation.observedIp);
   if (claim !== undefined) writer.text(claim);
-  return writer.bytes(payload).end();
+  return writer.bytes(payload).view();
 }
 
 /** Reads a payload. The source is a view of it. Throws a RelayError INVALID_PARAMS unless {@link encodeDict} may have written it. */

@@ -99,7 +99,8 @@ test('other work gets its turn between the slices of what a neighbour sends', as
     before = b.received.all.length;
   }
   await Promise.all(sent);
-  t.true(most <= 64, `${most} messages in one turn`);
+  // So many are taken in a turn: 128, and the rest of a bundle.
+  t.true(most <= 192, `${most} messages in one turn`);
 });
 
 // The end that dials

@@ -1,6 +1,6 @@
 /** The methods by which an operator sees what waits in the mesh for other nodes, tries it again, and gives it up. */
 import { RelayError, clean } from '../../core/core.ts';
-import { nodeNamed } from '../../mesh/mesh.ts';
+import { BUNDLE, nodeNamed, readBundle } from '../../mesh/mesh.ts';
 import type { MeshHost } from '../../mesh/mesh.ts';
 import { isCount, onlyMembers, wrongParams } from '../../rpc/rpc.ts';
 import type { MethodRegistry } from '../../rpc/rpc.ts';
@@ -35,7 +35,7 @@ export function addOutboxMethods(registry: MethodRegistry, host: Host | undefine
   registry.add({
     name: 'outbox.show',
     access: 'admin',
-    help: 'Returns a message of outbox.list by its id, with the bytes that it carries as payload (base64), and the dict if it carries one.',
+    help: 'Returns a message of outbox.list by its id, with the bytes that it carries as payload (base64), and the dict if it carries one, or dicts if it is a bundle.',
     signatures: [['struct', 'string']],
     invoke: async (params) => {
       const id = idIn('outbox.show', params);
@@ -44,9 +44,9 @@ export function addOutboxMethods(registry: MethodRegistry, host: Host | undefine
       const { entry, payload } = answer;
       if (!payload) throw new RelayError('STATE_DIRECTORY', `message ${clean(id, 100)} is damaged on the disk and cannot be read`);
       const struct = { ...entryOnWire(entry), payload };
-      const dict = entry.head?.contentType === DICT ? dictIn(payload) : undefined;
+      const contents = contentsOf(entry.head?.contentType, payload);
       // A caller that cannot read the dict, such as one with nil, gets its bytes.
-      return dict === undefined ? struct : new Attempt({ ...struct, dict }, () => struct);
+      return contents === undefined ? struct : new Attempt({ ...struct, ...contents }, () => struct);
     },
   });
   registry.add({
@@ -80,6 +80,17 @@ function entryOnWire(entry: Entry): Record<string, Sendable> {
     ...{ kind: head?.contentType ?? '', sent_ms_ago: new Double(Math.round(ageMs)), ttl_left_ms: new Double(Math.round(ttlLeftMs)) },
     ...{ attempts, last_reason: entry.lastReason ?? '' },
   };
+}
+
+/** The dict of a message, or those of a bundle; undefined if it carries none, or is damaged. */
+function contentsOf(kind: string | undefined, payload: Buffer): Readonly<Record<string, Sendable>> | undefined {
+  if (kind === DICT) {
+    const dict = dictIn(payload);
+    return dict && { dict };
+  }
+  if (kind !== BUNDLE) return undefined;
+  const { contentType, parts } = readBundle(payload);
+  return contentType === DICT ? { dicts: parts.flatMap((part) => dictIn(part.payload) ?? []) } : undefined;
 }
 
 /** The dict in a payload, without what relays set themselves; undefined if it is damaged. */

@@ -1,10 +1,9 @@
 /** Reads whole messages: decodes the body to UTF-8, runs it through the grammar, and returns what the sink built. */
 import { isUtf8 } from 'node:buffer';
-import { RelayError } from '../../core/core.ts';
+import { RelayError, ownCopy } from '../../core/core.ts';
 import type { Dict, ExactOf, Sendable, Value } from '../../values/values.ts';
 import { completeLimits } from '../options.ts';
 import type { Leniency, ParseOptions, ReadOptions, SliceOptions } from '../options.ts';
-import { ownCopy } from '../own-copy.ts';
 import { CanonicalBuilder } from './build-canonical.ts';
 import { SendableBuilder } from './build-sendable.ts';
 import { ResponseBuilder, ValueBuilder } from './build-value.ts';

@@ -1,6 +1,6 @@
 /** The output buffer: bytes in chunks that grow as needed, and prebuilt byte sequences for frequent tags. */
 
-import { ownCopy } from '../own-copy.ts';
+import { ownCopy } from '../../core/core.ts';
 
 /**
  * An ASCII text that is written eight bytes at a time, as doubles, the widest type that V8 stores. None of them is a NaN, which V8 might
