@@ -167,7 +167,7 @@ export class Commands {
     if (running?.caller === caller.id) return running;
     throw new RelayError(
       'INVALID_PARAMS',
-      `there is no command '${clean(id, 60)}' of yours; it ended over ${LEASE_MS / 1000} s ago, or never began`,
+      `there is no command '${clean(id, 60)}' of yours; it ended over ${LEASE_MS / 1000} s ago, never began, or the relay was restarted`,
     );
   }
 
