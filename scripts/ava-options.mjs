@@ -14,6 +14,7 @@ export const SLOW = [
   'test/fuzz/**/*.test.ts',
   'test/journey/truncating-saves.test.ts',
   'test/links/held-memory.test.ts',
+  'test/mesh/line.test.ts',
   'test/package/package.test.ts',
   'test/plugin-host/{children,programs}/**/*.test.ts',
   'test/plugin-host/durable.test.ts',
